@@ -25,7 +25,20 @@ _HOMES = {
     "StageResult": "sleuth.stages",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+__all__ = [
+    "Budget",
+    "Context",
+    "Deadline",
+    "Doc",
+    "Qrels",
+    "Query",
+    "Ranking",
+    "Run",
+    "ScoredDoc",
+    "SleuthError",
+    "StageResult",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

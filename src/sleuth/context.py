@@ -194,7 +194,7 @@ class Trace:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.events: list[dict[str, Any]] = []
-        self._file = gzip.open(path, "ab") if path is not None else None
+        self._file = gzip.open(path, "ab") if path is not None else None  # noqa: SIM115 (closed by close())
         self._lock = threading.Lock()
 
     def record(self, stage: str, query_id: str, **event: Any) -> None:
