@@ -8,6 +8,8 @@ nine words. Left out: private and dunder names; test packages; modules that open
 install things when imported; platform modules behind `os`; modules that were removed in Python 3.12 or 3.13 (labels must hold from 3.10 on).
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import json
@@ -15,6 +17,8 @@ import pkgutil
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 FEWEST_WORDS = 9
 LONGEST_SIGNATURE = 200
@@ -72,13 +76,13 @@ REMOVED_LATER = frozenset(
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
-def public(name):
+def public(name: str) -> bool:
     return not name.startswith("_")
 
 
-def standard_modules():
+def standard_modules() -> dict[str, Any]:
     """name -> module, for every public module that can be imported here."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in sorted(sys.stdlib_module_names):
         if not public(name) or name in NOT_IMPORTED | OTHER_NAMES | REMOVED_LATER:
             continue
@@ -91,7 +95,7 @@ def standard_modules():
     return found
 
 
-def load(name, found):
+def load(name: str, found: dict[str, Any]) -> None:
     """Import a module; one that this system does not have is left out."""
     try:
         found[name] = importlib.import_module(name)
@@ -99,7 +103,7 @@ def load(name, found):
         return
 
 
-def signature(value):
+def signature(value: Any) -> str:
     """The call signature without memory addresses, or "" where Python can't tell it."""
     try:
         text = str(inspect.signature(value))
@@ -109,7 +113,7 @@ def signature(value):
     return text if len(text) <= LONGEST_SIGNATURE else text[: LONGEST_SIGNATURE - 1] + "…"
 
 
-def entry(name, value, kind, module):
+def entry(name: str, value: Any, kind: str, module: str) -> dict[str, str] | None:
     """One record, or None where there is no docstring worth it."""
     doc = inspect.getdoc(value)
     if not isinstance(doc, str) or len(doc.split()) < FEWEST_WORDS:
@@ -118,7 +122,7 @@ def entry(name, value, kind, module):
     return {"name": name, "signature": shown, "doc": doc, "kind": kind, "module": module}
 
 
-def members(prefix, cls, module):
+def members(prefix: str, cls: type, module: str) -> Iterator[dict[str, str] | None]:
     """Public methods and properties of a class, inherited ones too (they are aliases)."""
     for name in sorted(filter(public, dir(cls))):
         try:
@@ -133,7 +137,7 @@ def members(prefix, cls, module):
             yield entry(f"{prefix}.{name}", bound, kind, module)
 
 
-def harvest():
+def harvest() -> Iterator[dict[str, str] | None]:
     """All records, module by module."""
     for name, module in sorted(standard_modules().items()):
         yield entry(name, module, "module", name)
@@ -148,7 +152,7 @@ def harvest():
                 yield entry(prefix + key, value, "function", name)
 
 
-def main():
+def main() -> None:
     warnings.simplefilter("ignore")
     out = sys.stdout
     sys.stdout = sys.stderr  # a module that talks when imported must not mix with the records
