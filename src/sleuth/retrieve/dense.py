@@ -1,0 +1,124 @@
+"""Nearest vectors: exact inner products of the query's embedding with every document's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sleuth.context import Context
+from sleuth.errors import UsageError
+from sleuth.fusion.combine import fuse
+from sleuth.retrieve.views import Combine, ReadQuery, check_depth
+from sleuth.stages import Encoder, StageResult
+from sleuth.types import Query, QueryView, Ranking, Run
+
+if TYPE_CHECKING:
+    from sleuth.index.handle import IndexView
+
+__all__ = ["Dense"]
+
+
+class Dense:
+    """Documents by cosine with the query.
+
+    Args:
+        index: An index with vectors, or a view of one.
+        encoder: Encodes the queries; by default the index's own. Another one must make vectors of the
+            same space (its `identity` is compared).
+        query_view, combine, separator, text_repeat: How a query is read (`ReadQuery`). "sum" adds the
+            rewrites' vectors up, which adds their scores up exactly.
+        name: The stage's name in `parts` and traces.
+
+    Raises:
+        UsageError: The index has no vectors, or the encoder is not the index's.
+    """
+
+    def __init__(
+        self,
+        index: IndexView,
+        *,
+        encoder: Encoder | None = None,
+        query_view: QueryView = "rewrite",
+        combine: Combine = "sum",
+        separator: str = "\n",
+        text_repeat: int = 1,
+        name: str = "dense",
+    ) -> None:
+        if not index.has_vectors:
+            raise UsageError("this index has no vectors; build it with dense='minilm' (sleuth index … --dense minilm)")
+        self.index = index
+        self.encoder = index.encoder if encoder is None else encoder
+        if self.encoder.identity != index.encoder_identity:
+            raise UsageError(
+                f"the index's vectors are of {index.encoder_identity}, this encoder is {self.encoder.identity}; "
+                "encode the index with this one, or search with the index's own"
+            )
+        self.read = ReadQuery(query_view, combine, separator, text_repeat)
+        self.name = name
+
+    def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
+        """The `depth` documents nearest to each query."""
+        check_depth(depth)
+        context = Context.of(context)
+        with context.ledger.timed(self.name, queries=len(queries)):
+            vectors, owners, cut = self._vectors(queries, context)
+            excluded = [queries[owner].excluded_ids for owner in owners]
+            found = self.index.dense_search(vectors, depth=depth, excluded=excluded)
+            lists: dict[int, list[Ranking]] = {}
+            for owner, (ids, scores) in zip(owners, found, strict=True):
+                lists.setdefault(owner, []).append(Ranking(ids, scores, scale="cosine"))
+            run = {query.query_id: self._one_list(lists.get(at, []), depth) for at, query in enumerate(queries)}
+        return StageResult(Run(run, name=self.name), truncations={f"{self.name}/queries": cut} if cut else {})
+
+    def score(self, queries: Sequence[Query], run: Run, *, context: Context | None = None) -> Run:
+        """Cosines of the documents that `run` lists; a document without a vector is left out."""
+        vectors, owners, _ = self._vectors(queries, Context.of(context))
+        scored = {}
+        for at, query in enumerate(queries):
+            ids = run[query.query_id].doc_ids
+            rows = [row for row, owner in enumerate(owners) if owner == at]
+            total = (
+                np.max([self.index.dense_score(vectors[row], ids) for row in rows], axis=0)
+                if rows
+                else np.zeros(len(ids))
+            )
+            known = ~np.isnan(total)
+            kept = [doc_id for doc_id, has in zip(ids, known.tolist(), strict=True) if has]
+            scored[query.query_id] = Ranking.from_scores((kept, total[known]), scale="cosine")
+        return Run(scored, name=self.name)
+
+    def explain(self, query: Query, doc_id: str) -> Mapping[str, Any]:
+        """The cosine, and whether the encoder read the query to its end."""
+        embeddings = self.encoder.encode_queries(list(self.read.texts(query)))
+        vector = embeddings.vectors.sum(axis=0) if self.read.combine != "rrf" else embeddings.vectors[0]
+        return {
+            "stage": self.name,
+            "score": float(self.index.dense_score(vector, [doc_id])[0]),
+            "encoder": self.encoder.name,
+            "query_tokens": embeddings.n_tokens.tolist(),
+            "query_truncated": bool(embeddings.truncated.any()),
+        }
+
+    def _vectors(self, queries: Sequence[Query], context: Context) -> tuple[NDArray[np.float32], list[int], int]:
+        """Vectors to search with, the query each belongs to, and how many texts were cut."""
+        texts, owners = [], []
+        for at, query in enumerate(queries):
+            views = self.read.texts(query)
+            texts += views
+            owners += [at] * len(views)
+        embeddings = self.encoder.encode_queries(texts, context=context)
+        vectors, cut = embeddings.vectors, int(embeddings.truncated.sum())
+        if self.read.combine != "rrf" and len(owners) != len(queries):
+            summed = np.zeros((len(queries), vectors.shape[1]), dtype=np.float32)
+            np.add.at(summed, owners, vectors)
+            return summed, list(range(len(queries))), cut
+        return vectors, owners, cut
+
+    @staticmethod
+    def _one_list(lists: list[Ranking], depth: int) -> Ranking:
+        if len(lists) == 1:
+            return lists[0]
+        return fuse([Run({"": ranking}) for ranking in lists], method="rrf", depth=depth)[""]
