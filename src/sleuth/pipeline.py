@@ -1,0 +1,144 @@
+"""Stages put together: rewrite, retrieve, rerank. A Pipeline is a Retriever itself.
+
+So lists of several pipelines fuse like any others: `Hybrid(pipeline_a, pipeline_b, …)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sleuth.context import Context
+from sleuth.errors import Stopped, UsageError
+from sleuth.manifest import Manifest
+from sleuth.stages import DocStore, Reranker, Retriever, Rewriter, StageResult
+from sleuth.types import Query, Run
+
+__all__ = ["Pipeline", "Result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a pipeline gives back.
+
+    Attributes:
+        run: The last stage's lists.
+        stages: Stage name -> its result, in order.
+        cost: Stage -> amounts (the ledger).
+        manifest: What the run was.
+        complete: False when a limit ended it; `run` is then the best so far.
+    """
+
+    run: Run
+    stages: Mapping[str, StageResult]
+    cost: Mapping[str, Mapping[str, float]]
+    manifest: Manifest
+    complete: bool = True
+    queries: tuple[Query, ...] = ()
+    retriever: Retriever | None = field(default=None, repr=False)
+
+    def explain(self, query_id: str, doc_id: str) -> dict[str, Any]:
+        """Where a document stood after each stage, and how its retrieval score came about.
+
+        Raises:
+            UsageError: The query was not part of this run.
+        """
+        query = next((query for query in self.queries if query.query_id == query_id), None)
+        if query is None:
+            raise UsageError(f"query {query_id!r} was not part of this run")
+        found: dict[str, Any] = {"query_id": query_id, "doc_id": doc_id, "stages": []}
+        for name, stage in self.stages.items():
+            hit = next((hit for hit in stage.run[query_id] if hit.doc_id == doc_id), None)
+            entry: dict[str, Any] = {"stage": name, "rank": hit and hit.rank, "score": hit and hit.score}
+            if query_id in stage.trace:
+                entry["trace"] = stage.trace[query_id]
+            found["stages"].append(entry)
+        found["retrieved"] = bool(found["stages"]) and found["stages"][0]["rank"] is not None
+        if self.retriever is not None and found["retrieved"]:
+            found["retrieval"] = dict(self.retriever.explain(query, doc_id))
+        elif not found["retrieved"]:
+            found["note"] = f"{doc_id!r} was never retrieved for this query, so no later stage saw it"
+        return found
+
+
+class Pipeline:
+    """Rewrite, then retrieve, then rerank; only `retrieve` is required.
+
+    Args:
+        retrieve: The first stage.
+        rewrite: Fills `Query.rewrites` first.
+        rerank: Rerankers, one after another.
+        docs: Where the rerankers read documents; by default the retriever's index's.
+        name: The pipeline's name when it is a member of a fusion.
+    """
+
+    def __init__(
+        self,
+        *,
+        retrieve: Retriever,
+        rewrite: Rewriter | None = None,
+        rerank: Sequence[Reranker] = (),
+        docs: DocStore | None = None,
+        name: str = "pipeline",
+    ) -> None:
+        self.first, self.rewriter, self.rerankers = retrieve, rewrite, tuple(rerank)
+        index = getattr(retrieve, "index", None)
+        self.docs = docs if docs is not None else getattr(index, "docs", None)
+        if self.rerankers and self.docs is None:
+            raise UsageError("a pipeline that reranks needs docs=…, a mapping of doc_id to Doc")
+        self.name = name
+
+    def run(self, queries: Sequence[Query], *, depth: int = 100, context: Context | None = None) -> Result:
+        """All stages over all queries.
+
+        Args:
+            depth: Candidates a query. Default: 100, as the papers rerank.
+        """
+        context = Context.of(context)
+        manifest = Manifest.begin("pipeline", seed=context.seed, settings={"depth": depth})
+        stages: dict[str, StageResult] = {}
+        asked = tuple(queries)
+        if self.rewriter is not None:
+            rewritten = self.rewriter.rewrite(asked, context=context)
+            asked = rewritten.queries
+            manifest["counts"]["rewrite"] = dict(rewritten.counts)
+        stages["retrieve"] = self.first.retrieve(asked, depth=depth, context=context)
+        for at, reranker in enumerate(self.rerankers):
+            before = list(stages.values())[-1]
+            try:
+                context.deadline.check()
+                stages[f"rerank-{at + 1}"] = reranker.rerank(
+                    asked, before.run, self.docs or {}, depth=depth, context=context
+                )
+            except Stopped as stopped:
+                stages[f"rerank-{at + 1}"] = StageResult(before.run, complete=False, reason=str(stopped))
+                break
+        for name, stage in stages.items():
+            manifest["counts"][name], manifest["truncations"][name] = dict(stage.counts), dict(stage.truncations)
+        last = list(stages.values())[-1]
+        complete = all(stage.complete for stage in stages.values())
+        manifest["cost"] = context.ledger.table()
+        return Result(last.run, stages, manifest["cost"], manifest, complete, asked, self.first)
+
+    def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
+        """The pipeline's final lists, as one stage; counts are prefixed with their stage's name."""
+        result = self.run(queries, depth=depth, context=context)
+        reasons = [stage.reason for stage in result.stages.values() if stage.reason]
+        return StageResult(
+            result.run,
+            counts={f"{name}/{key}": n for name, stage in result.stages.items() for key, n in stage.counts.items()},
+            truncations={
+                f"{name}/{key}": n for name, stage in result.stages.items() for key, n in stage.truncations.items()
+            },
+            complete=result.complete,
+            reason="; ".join(reasons),
+        )
+
+    def score(self, queries: Sequence[Query], run: Run, *, context: Context | None = None) -> Run:
+        """Scores of the retrieval stage only: a judge is never called for this."""
+        return self.first.score(queries, run, context=context)
+
+    def explain(self, query: Query, doc_id: str) -> Mapping[str, Any]:
+        """The retrieval stage's explanation."""
+        return {"stage": self.name, **self.first.explain(query, doc_id)}
