@@ -1,0 +1,125 @@
+"""What every command shares: where output goes, progress bars, tables, exit codes.
+
+Results go to standard output, everything else to standard error. On a terminal there are colours and
+bars, in a pipe neither; `NO_COLOR` is honoured (rich does). `--json` prints one JSON document.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sleuth.context import Context, Task
+
+__all__ = [
+    "FAILED",
+    "INCOMPLETE",
+    "OK",
+    "USAGE",
+    "error_console",
+    "new_context",
+    "out_console",
+    "show_json",
+    "show_table",
+]
+
+OK, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+"""Exit codes; 3 means that a budget or a deadline ended the work."""
+
+
+def out_console() -> Console:
+    """For results. Plain and unwrapped in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def error_console() -> Console:
+    """For messages and bars."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on standard output, readable on a terminal."""
+    import orjson
+
+    options = orjson.OPT_SERIALIZE_NUMPY | (orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0)
+    sys.stdout.buffer.write(orjson.dumps(value, option=options) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", numbers_from: int = 1
+) -> None:
+    """A table that stays readable in 60 columns; tab-separated in a pipe.
+
+    Args:
+        numbers_from: Columns from here on are numbers and stand on the right.
+    """
+    if not sys.stdout.isatty():
+        lines = ["\t".join(columns), *("\t".join(row) for row in rows)]
+        sys.stdout.write("\n".join(lines) + "\n")
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for at, column in enumerate(columns):
+        table.add_column(column, justify="right" if at >= numbers_from else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out_console().print(table)
+
+
+class _Bars:
+    """Progress on a terminal, by rich."""
+
+    @contextmanager
+    def task(self, name: str, total: int | None = None) -> Iterator[Task]:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=error_console(), transient=True) as bars:
+            yield _Bar(bars, bars.add_task(name, total=total))
+
+
+class _Bar:
+    def __init__(self, bars: Any, number: Any) -> None:
+        self._bars, self._number = bars, number
+
+    def advance(self, steps: int = 1) -> None:
+        self._bars.advance(self._number, steps)
+
+
+class _Silent:
+    """No bars: standard error is not a terminal."""
+
+    def task(self, name: str, total: int | None = None) -> AbstractContextManager[Task]:
+        from contextlib import nullcontext
+
+        return nullcontext(_NoBar())
+
+
+class _NoBar:
+    def advance(self, steps: int = 1) -> None:
+        """Shows nothing."""
+
+
+def new_context(*, seed: int = 0) -> Context:
+    """A context with bars on a terminal and none in a pipe."""
+    from sleuth.context import Context
+
+    return Context(progress=_Bars() if sys.stderr.isatty() else _Silent(), seed=seed)

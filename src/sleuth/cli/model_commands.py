@@ -1,0 +1,100 @@
+"""`sleuth models` and `sleuth doctor`: what this installation has."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sleuth.cli.console import FAILED, OK, error_console, show_json, show_table
+from sleuth.cli.index_commands import Json
+
+__all__ = ["register"]
+
+EXTRAS = {
+    "fast": ("numba", "BM25 in batches and building from text"),
+    "files": ("pypdf", "PDF and HTML"),
+    "hub": ("huggingface_hub", "download models"),
+    "ko": ("kiwipiepy", "Korean morphemes"),
+    "models": ("torch", "any bi-encoder"),
+    "plot": ("matplotlib", "plots of wins and losses"),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command("models")(show_models)
+    app.command("doctor")(check_installation)
+
+
+def show_models(
+    action: Annotated[str | None, typer.Argument(metavar="[get]", help="'get' downloads a model.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the known models and where their files are, or get one.
+
+    Examples:
+
+      sleuth models
+
+      sleuth models get minilm
+    """
+    from sleuth.errors import UsageError
+    from sleuth.front import download_model, model_table
+
+    if action == "get":
+        if not name:
+            raise UsageError("sleuth models get NAME; see the names with: sleuth models")
+        path = download_model(name)
+        error_console().print(f"{name}: {path}", markup=False)
+        return
+    if action is not None:
+        raise UsageError(f"sleuth models [get NAME], got {action!r}")
+    rows = model_table()
+    if as_json:
+        show_json({"schema": "sleuth.models/1", "models": rows})
+    else:
+        show_table(
+            ["name", "kind", "licence", "files"],
+            [[r["name"], r["kind"], r["licence"], r["files"]] for r in rows],
+            numbers_from=4,
+        )
+
+
+def check_installation(as_json: Json = False) -> None:
+    """Check what is installed and what works; says how to get what is missing.
+
+    Example:
+
+      sleuth doctor
+    """
+    checks = _checks()
+    if as_json:
+        show_json({"schema": "sleuth.doctor/1", "checks": checks})
+    else:
+        show_table(["check", "", "detail"], [[c["check"], c["state"], c["detail"]] for c in checks], numbers_from=3)
+    raise typer.Exit(FAILED if any(check["state"] == "broken" for check in checks) else OK)
+
+
+def _checks() -> list[dict[str, Any]]:
+    import platform
+    from importlib import metadata
+    from importlib.util import find_spec
+
+    from sleuth import __version__
+    from sleuth.errors import SleuthError
+    from sleuth.front import locate_minilm
+
+    checks = [{"check": "sleuth", "state": "ok", "detail": f"{__version__}, Python {platform.python_version()}"}]
+    for name in ("numpy", "scipy", "PyStemmer", "tokenizers"):
+        checks.append({"check": name, "state": "ok", "detail": metadata.version(name)})
+    for extra, (module, use) in EXTRAS.items():
+        found = find_spec(module) is not None
+        detail = f"{module} {metadata.version(module)}: {use}" if found else f"{use}: pip install 'sleuth[{extra}]'"
+        checks.append({"check": f"extra {extra}", "state": "ok" if found else "absent", "detail": detail})
+    try:
+        checks.append({"check": "minilm", "state": "ok", "detail": str(locate_minilm())})
+    except SleuthError as error:
+        checks.append({"check": "minilm", "state": "absent", "detail": str(error)})
+    return checks

@@ -1,0 +1,139 @@
+"""`sleuth fuse` and `sleuth evaluate`: they work on run files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sleuth.cli.console import error_console, show_json, show_table
+from sleuth.cli.index_commands import Json
+
+if TYPE_CHECKING:
+    from sleuth.measures.report import Report
+
+__all__ = ["register", "show_comparisons"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command("fuse")(fuse_runs)
+    app.command("evaluate")(evaluate_runs)
+
+
+def fuse_runs(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Two or more run files.")],
+    method: Annotated[str, typer.Option(help="rrf, combsum, combmnz or weighted.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.trec", help="The run to write.")],
+    weights: Annotated[
+        str | None, typer.Option(metavar="A,B…", help="One weight a run, for 'weighted' and 'rrf'.")
+    ] = None,
+    normalize: Annotated[str | None, typer.Option(help="none, minmax, zscore or rank.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Keep this many documents a query.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Last column of the run; by default the method.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fuse run files into one.
+
+    A document that a list does not have gets that list's lowest normalized score (min-max 0, z the
+    minimum); with rrf it gets 0.
+
+    Examples:
+
+      sleuth fuse bm25.trec dense.trec --method rrf -o rrf.trec
+
+      sleuth fuse bm25.trec dense.trec --method weighted --weights 0.25,0.75 --normalize minmax -o mixed.trec
+    """
+    from sleuth.data.readers import read_run, write_run
+    from sleuth.errors import UsageError
+    from sleuth.fusion.combine import fuse
+    from sleuth.manifest import Manifest
+
+    if len(runs) < 2:
+        raise UsageError(f"fusing needs at least two runs, got {len(runs)}")
+    if depth is not None and depth < 1:
+        raise UsageError(f"--depth must be at least 1, got {depth}")
+    numbers = None
+    if weights is not None:
+        try:
+            numbers = [float(weight) for weight in weights.split(",")]
+        except ValueError:
+            raise UsageError(f"--weights needs numbers joined by commas, got {weights!r}") from None
+    settings = {"method": method, "weights": numbers, "normalize": normalize, "depth": depth}
+    manifest = Manifest.begin("fuse", settings=settings)
+    for at, path in enumerate(runs):
+        manifest.add_input(f"run-{at + 1}", path)
+    fused = fuse([read_run(path) for path in runs], method=method, weights=numbers, normalize=normalize, depth=depth)
+    write_run(fused, output, tag=tag or method)
+    manifest.write(output)
+    lines = sum(map(len, fused.values()))
+    if as_json:
+        show_json({"schema": "sleuth.fuse/1", "output": str(output), "queries": len(fused), "lines": lines})
+    else:
+        error_console().print(f"{output}: {lines:,} lines for {len(fused):,} queries", markup=False)
+
+
+def evaluate_runs(
+    qrels: Annotated[Path, typer.Argument(metavar="QRELS", help="Labels: TREC or BEIR.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN [RUN…]", help="Run files.")],
+    measures: Annotated[
+        str, typer.Option(help="Names joined by commas, e.g. nDCG@10,R@100,AP,P(rel=2)@5.")
+    ] = "nDCG@10,R@100",
+    missing: Annotated[
+        str, typer.Option(help="Queries a run lacks: zero counts them 0, skip leaves them out.")
+    ] = "zero",
+    ties: Annotated[str, typer.Option(help="score sorts as trec_eval does; file keeps the file's order.")] = "score",
+    per_query: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write every query's values.")] = None,
+    skip_bad_lines: Annotated[bool, typer.Option(help="Leave lines that can't be read out and count them.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of intervals and randomization tests.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Evaluate runs against labels as trec_eval does; two or more are compared with significance tests.
+
+    Examples:
+
+      sleuth evaluate qrels.tsv bm25.trec
+
+      sleuth evaluate qrels.tsv bm25.trec hybrid.trec --measures nDCG@10,R@100,AP --per-query values.csv
+    """
+    from sleuth.data.readers import read_qrels, read_run
+    from sleuth.errors import UsageError
+    from sleuth.measures.evaluation import evaluate
+    from sleuth.measures.spelling import parse_measures
+
+    names = [str(path) for path in runs]
+    if len(set(names)) != len(names):
+        raise UsageError("a run is named twice")
+    labels = read_qrels(qrels, skip_bad_lines=skip_bad_lines)
+    loaded = {
+        name: read_run(path, ties=ties, skip_bad_lines=skip_bad_lines) for name, path in zip(names, runs, strict=True)
+    }
+    report = evaluate(labels, loaded, parse_measures(measures), missing=missing, seed=seed)
+    if per_query is not None:
+        report.to_csv(per_query)
+    if as_json:
+        show_json(report.to_dict())
+        return
+    rows = [[run, *(f"{means[name]:.4f}" for name in report.names)] for run, means in report.means.items()]
+    show_table(["run", *report.names], rows)
+    if len(runs) > 1:
+        show_comparisons(report)
+    for run, counts in report.counts.items():
+        if counts.missing:
+            error_console().print(
+                f"{run}: {counts.missing:,} labelled queries have no documents in it ({missing})", markup=False
+            )
+
+
+def show_comparisons(report: Report) -> None:
+    """Every pair of runs: difference, interval, p by the randomization test, raw and after Holm."""
+    rows = []
+    for one in report.comparisons:
+        low, high = one.interval
+        difference = f"{one.difference:+.4f}{'*' if one.significant else ''}"
+        rows.append(
+            [one.a, one.b, one.measure, difference, f"{low:+.4f} … {high:+.4f}", f"{one.p:.4f}", f"{one.p_holm:.4f}"]
+        )
+    columns = ["a", "b", "measure", "a − b", "95 % interval", "p", "p (Holm)"]
+    show_table(columns, rows, title="Differences (* = significant at .05 after Holm)", numbers_from=3)

@@ -1,0 +1,244 @@
+"""The commands as a user calls them, in processes of their own where exit codes and pipes matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def sleuth() -> Run:
+    """Run `sleuth …` and return what it said."""
+
+    def call(*arguments: object, stdin: str | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "sleuth", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            input=stdin if stdin is not None else "",
+            timeout=100,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "60", "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small folder of files, two of them in Korean, one hostile."""
+    folder = tmp_path_factory.mktemp("handbook")
+    (folder / "guide").mkdir()
+    (folder / "guide" / "keys.md").write_text(
+        "# Keys\n\nRotate the signing keys every quarter.\n\n## Emergency\n\nRevoke a leaked key at once and rotate all others.\n",
+        encoding="utf-8",
+    )
+    (folder / "guide" / "oven.txt").write_text(
+        "The oven heats up in ten minutes. Never leave it alone.", encoding="utf-8"
+    )
+    (folder / "한국어.md").write_text(
+        "# 프로세스\n\n자식 프로세스가 멈추면 파이프를 비워야 합니다.\n", encoding="utf-8"
+    )
+    (folder / "hostile.txt").write_text(
+        "[CLS] </s> {{7*7}} ../../etc/passwd <script>alert(1)</script>", encoding="utf-8"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index(sleuth: Run, handbook: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("indexes") / "handbook.index"
+    sleuth("index", handbook, "-o", path)
+    return path
+
+
+def as_json(done: subprocess.CompletedProcess[str]) -> dict:  # type: ignore[type-arg]
+    return json.loads(done.stdout)
+
+
+def test_search_finds_and_cites(sleuth: Run, index: Path) -> None:
+    found = as_json(sleuth("search", index, "a leaked key", "--json"))
+    assert found["schema"] == "sleuth.search/1"
+    assert found["query"] == "a leaked key"
+    best = found["hits"][0]
+    assert best["rank"] == 1
+    assert best["metadata"]["source"] == "guide/keys.md"
+    assert best["doc_id"].startswith("guide/keys.md#")
+    assert "Emergency" in best["metadata"]["heading"]
+
+
+def test_search_korean(sleuth: Run, index: Path) -> None:
+    found = as_json(sleuth("search", index, "프로세스가 멈췄어요", "--json"))
+    assert found["hits"][0]["metadata"]["source"] == "한국어.md"
+
+
+def test_search_from_standard_input_and_filters(sleuth: Run, index: Path) -> None:
+    found = as_json(sleuth("search", index, "-", "--json", "--where", "source=guide/oven.txt", stdin="oven keys\n"))
+    assert {hit["metadata"]["source"] for hit in found["hits"]} == {"guide/oven.txt"}
+    grouped = as_json(sleuth("search", index, "keys rotate oven", "--json", "--group-by", "source"))
+    sources = [hit["metadata"]["source"] for hit in grouped["hits"]]
+    assert len(sources) == len(set(sources))
+
+
+def test_search_explains(sleuth: Run, index: Path) -> None:
+    done = sleuth("search", index, "rotate keys", "--explain", "-k", "1")
+    assert "terms:" in done.stdout
+    assert "rotat" in done.stdout
+    assert "guide/keys.md" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["", "-k", "3"], "question is empty"),
+        (["x", "-k", "0"], "k must be at least 1"),
+        (["x", "--method", "bm52"], "Did you mean 'bm25'?"),
+        (["x", "--method", "dense"], "no vectors"),
+        (["x", "--where", "source"], "--where needs FIELD=VALUE"),
+        (["x", "--mmr", "3"], "trade-off"),
+    ],
+)
+def test_search_usage_errors(sleuth: Run, index: Path, arguments: list[str], message: str) -> None:
+    assert message in " ".join(sleuth("search", index, *arguments, code=2).stderr.split())
+
+
+def test_no_index_is_an_error_that_helps(sleuth: Run, tmp_path: Path) -> None:
+    done = sleuth("search", tmp_path / "nothing", "x", code=1)
+    assert "sleuth index" in done.stderr
+
+
+def test_index_reports_changes(sleuth: Run, handbook: Path, tmp_path: Path) -> None:
+    path = tmp_path / "i"
+    first = as_json(sleuth("index", handbook, "-o", path, "--json"))
+    assert first["schema"] == "sleuth.index/1"
+    assert first["added"] == first["documents"] > 3
+    again = as_json(sleuth("index", handbook, "-o", path, "--json"))
+    assert (again["added"], again["changed"], again["removed"]) == (0, 0, 0)
+    mismatch = sleuth("index", handbook, "-o", path, "--k1", "0.5", code=1)
+    assert "1.2" in mismatch.stderr
+
+
+def test_empty_corpus_is_an_error(sleuth: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no documents" in sleuth("index", tmp_path / "empty", "-o", tmp_path / "i", code=1).stderr
+    assert not (tmp_path / "i" / "manifest.json").exists()
+
+
+def test_inspect_delete_compact(sleuth: Run, handbook: Path, tmp_path: Path) -> None:
+    path = tmp_path / "i"
+    sleuth("index", handbook, "-o", path)
+    before = as_json(sleuth("inspect", path, "--json"))
+    assert before["schema"] == "sleuth.inspect/1"
+    assert before["analyzer"]["name"] == "auto"
+    document = as_json(sleuth("inspect", path, "guide/oven.txt#0", "--json"))["document"]
+    assert document["text"].startswith("The oven")
+    assert "no document" in sleuth("inspect", path, "nobody", code=1).stderr
+    removed = as_json(sleuth("delete", path, "--where", "source=guide/keys.md", "--json"))
+    assert removed["documents"] == before["documents"] - removed["removed"]
+    assert as_json(sleuth("search", path, "rotate", "--json"))["hits"] == []
+    sleuth("compact", path)
+    assert as_json(sleuth("inspect", path, "--json", "--check"))["damaged"] == []
+    assert "one of the two" in sleuth("delete", path, code=2).stderr
+
+
+def test_a_damaged_index_is_named_by_check(sleuth: Run, handbook: Path, tmp_path: Path) -> None:
+    path = tmp_path / "i"
+    sleuth("index", handbook, "-o", path)
+    victim = max((p for p in path.rglob("*") if p.is_file() and p.suffix == ".npy"), key=lambda p: p.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 0xFF
+    victim.write_bytes(content)
+    assert victim.name in sleuth("inspect", path, "--check", code=1).stderr
+
+
+def test_retrieve_fuse_evaluate(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    queries, qrels = tmp_path / "q.jsonl", tmp_path / "qrels.tsv"
+    queries.write_text(
+        '{"_id": "q1", "text": "rotate keys"}\n{"_id": "q2", "text": "프로세스"}\n{"_id": "q3", "text": "..."}\n',
+        encoding="utf-8",
+    )
+    qrels.write_text("query-id\tcorpus-id\tscore\nq1\tguide/keys.md#0\t1\nq2\t한국어.md#0\t1\n", encoding="utf-8")
+    for weighting in ("saturated", "tf"):
+        sleuth(
+            "retrieve", index, "--queries", queries, "--method", "bm25", "--query-weighting", weighting, "--depth", "5",
+            "-o", tmp_path / f"{weighting}.trec",
+        )  # fmt: skip
+    manifest = json.loads((tmp_path / "tf.trec.manifest.json").read_text())
+    assert manifest["settings"]["query_weighting"] == "tf"
+    assert manifest["counts"] == {"queries_without_terms": 1}
+    lines = (tmp_path / "tf.trec").read_text(encoding="utf-8").splitlines()
+    assert {line.split()[0] for line in lines} == {"q1", "q2"}
+    sleuth("fuse", tmp_path / "tf.trec", tmp_path / "saturated.trec", "--method", "rrf", "-o", tmp_path / "fused.trec")
+    report = as_json(
+        sleuth("evaluate", qrels, tmp_path / "fused.trec", tmp_path / "tf.trec", "--measures", "nDCG@10,P(rel=1)@1", "--json",
+               "--per-query", tmp_path / "values.csv")
+    )  # fmt: skip
+    assert report["schema"] == "sleuth.evaluate/1"
+    assert report["runs"][str(tmp_path / "fused.trec")]["nDCG@10"] > 0.9
+    assert {"a", "b", "measure", "difference", "interval", "p", "p_holm"} <= set(report["comparisons"][0])
+    assert (tmp_path / "values.csv").read_text().count("\n") == 5
+    shown = sleuth("evaluate", qrels, tmp_path / "tf.trec").stdout
+    assert shown.splitlines()[0] == "run\tnDCG@10\tR@100"
+
+
+def test_retrieve_within_candidates(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    queries, pool = tmp_path / "q.tsv", tmp_path / "pool.trec"
+    queries.write_text("q1\trotate keys\n", encoding="utf-8")
+    pool.write_text("q1 Q0 guide/oven.txt#0 1 2 x\nq1 Q0 guide/keys.md#0 2 1 x\n", encoding="utf-8")
+    out = tmp_path / "out.trec"
+    sleuth("retrieve", index, "--queries", queries, "--method", "bm25", "--depth", "2", "--candidates", pool, "-o", out)
+    assert [line.split()[2] for line in out.read_text().splitlines()] == ["guide/keys.md#0", "guide/oven.txt#0"]
+
+
+def test_bad_run_names_file_and_line(sleuth: Run, tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("q1 0 a 1\n")
+    (tmp_path / "run").write_text("q1 Q0 a 1 1.0 t\nq1 Q0 b 2 0.5\n")
+    message = " ".join(sleuth("evaluate", tmp_path / "qrels", tmp_path / "run", code=1).stderr.split())
+    assert "line 2" in message
+    assert "expected 6" in message
+
+
+def test_unknown_measure_and_depth(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("q1 0 a 1\n")
+    (tmp_path / "run").write_text("q1 Q0 a 1 1.0 t\n")
+    assert "nDCG" in sleuth("evaluate", tmp_path / "qrels", tmp_path / "run", "--measures", "ndgc@10", code=2).stderr
+    (tmp_path / "q.tsv").write_text("q1\tx\n")
+    arguments = [
+        "retrieve",
+        index,
+        "--queries",
+        tmp_path / "q.tsv",
+        "--method",
+        "bm25",
+        "--depth",
+        "0",
+        "-o",
+        tmp_path / "o",
+    ]
+    assert "depth" in sleuth(*arguments, code=2).stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_doctor_models_version(sleuth: Run) -> None:
+    checks = {check["check"]: check["state"] for check in as_json(sleuth("doctor", "--json"))["checks"]}
+    assert checks["numpy"] == "ok"
+    assert any(model["name"] == "minilm" for model in as_json(sleuth("models", "--json"))["models"])
+    assert sleuth("--version").stdout.startswith("sleuth 0.")
+    assert "nobody" in sleuth("models", "get", "nobody", code=2).stderr
+
+
+def test_a_reader_that_closes_the_pipe_is_no_traceback(index: Path) -> None:
+    command = f'"{sys.executable}" -m sleuth search "{index}" "keys oven rotate" | head -n 1'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
