@@ -48,7 +48,7 @@ def minmax(scores: Floats, ranks: NDArray[np.int64]) -> Floats:
 def zscore(scores: Floats, ranks: NDArray[np.int64]) -> Floats:
     """Mean 0, population standard deviation 1."""
     missing = np.isnan(scores)
-    known = scores[~missing]
+    known = np.sort(scores[~missing])  # a mean of floats depends on their order, the result must not
     if len(known) == 0 or known.min() == known.max() or known.std() < FLAT:
         return np.zeros(len(scores))
     return _filled((scores - known.mean()) / known.std(), missing)
