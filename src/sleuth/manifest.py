@@ -12,15 +12,16 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
-__all__ = ["Manifest", "file_sha256", "write_atomic"]
+__all__ = ["Manifest", "atomic_file", "file_sha256", "write_atomic"]
 
 LIBRARIES = ("numpy", "scipy", "numba", "PyStemmer", "tokenizers", "torch", "transformers")
 SECRET = re.compile(r"(api[_-]?key|secret|password|authorization|access[_-]?token)", re.IGNORECASE)
@@ -74,15 +75,23 @@ def file_sha256(path: str | Path) -> str:
 
 
 def write_atomic(path: str | Path, content: bytes, *, sync: bool = True) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part.
+    """Write a file so that a reader sees the old content or the new one, never a part."""
+    with atomic_file(path, sync=sync) as handle:
+        handle.write(content)
 
-    The bytes go to a temporary file in the same folder, which is renamed over the target.
+
+@contextmanager
+def atomic_file(path: str | Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """A file to write whose content appears under its name all at once, when the block ends well.
+
+    The bytes go to a temporary file in the same folder, which is renamed over the target; if the block
+    raises, the target stays as it was.
     """
     path = Path(path)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent or ".")
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content)
+            yield handle
             if sync:
                 handle.flush()
                 os.fsync(handle.fileno())

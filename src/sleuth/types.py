@@ -129,17 +129,20 @@ def tie_order(doc_ids: Sequence[str], scores: NDArray[Any], prior: Sequence[str]
         raise ShapeError(f"scores must have shape ({len(doc_ids)},), got {values.shape}")
     if np.isnan(values).any():
         raise UsageError("a score is NaN, so there is no order; mend or drop it before ranking")
-    if prior is None:
-        position = range(len(doc_ids))
-        by_id = sorted(position, key=doc_ids.__getitem__, reverse=True)
-    else:
-        place = {doc_id: at for at, doc_id in enumerate(prior)}
-        by_id = sorted(range(len(doc_ids)), key=doc_ids.__getitem__, reverse=True)
-        by_id.sort(key=lambda at: place.get(doc_ids[at], len(place)))
-    base = np.asarray(by_id, dtype=np.int64)
-    if len(base) == 0:
-        return base
-    return base[np.argsort(-values[base], kind="stable")]
+    order = np.argsort(-values, kind="stable")
+    ranked = values[order]
+    tied = np.flatnonzero(ranked[1:] == ranked[:-1])
+    if len(tied) == 0:
+        return order
+    place = None if prior is None else {doc_id: at for at, doc_id in enumerate(prior)}
+    breaks = np.flatnonzero(np.diff(tied) > 1) + 1
+    for group in np.split(tied, breaks):
+        start, end = int(group[0]), int(group[-1]) + 2
+        positions = sorted(order[start:end].tolist(), key=doc_ids.__getitem__, reverse=True)
+        if place is not None:
+            positions.sort(key=lambda at: place.get(doc_ids[at], len(place)))
+        order[start:end] = positions
+    return order
 
 
 class Ranking:
