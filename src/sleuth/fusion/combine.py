@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,6 @@ from sleuth.types import Ranking, Run
 
 __all__ = ["PRESETS", "Combination", "fuse"]
 
-Method = Literal["rrf", "combsum", "combmnz", "weighted"]
-Normalization = Literal["none", "minmax", "zscore", "rank"]
 Weights = Sequence[float] | Mapping[str, float]
 Floats = NDArray[np.float64]
 
@@ -46,16 +43,16 @@ class Combination:
         UsageError: Settings that do not go together.
     """
 
-    method: Method = "rrf"
+    method: str = "rrf"
     weights: Weights | None = field(default=None, hash=False)
-    normalize: Normalization | None = None
+    normalize: str | None = None
     k: float = 60
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise UnknownName("fusion method", str(self.method), list(METHODS))
+            raise UnknownName("fusion method", self.method, list(METHODS))
         if self.normalize is not None and self.normalize not in NORMALIZERS:
-            raise UnknownName("normalization", str(self.normalize), list(NORMALIZERS))
+            raise UnknownName("normalization", self.normalize, list(NORMALIZERS))
         if self.method == "rrf" and self.normalize not in (None, "none"):
             raise UsageError(f"rrf reads ranks, so normalize={self.normalize!r} would do nothing; leave it out")
         if self.method == "combmnz" and self.normalize == "zscore":
@@ -144,9 +141,9 @@ class Combination:
 def fuse(
     runs: Sequence[Run] | Mapping[str, Run],
     *,
-    method: Method = "rrf",
+    method: str = "rrf",
     weights: Weights | None = None,
-    normalize: Normalization | None = None,
+    normalize: str | None = None,
     k: float = 60,
     depth: int | None = None,
     name: str = "fused",

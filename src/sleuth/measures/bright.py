@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from sleuth.errors import UsageError
 from sleuth.measures.evaluation import DEFAULT_MEASURES, evaluate
 from sleuth.measures.ranked import Measure
-from sleuth.measures.report import Missing, Report
+from sleuth.measures.report import Report
 from sleuth.types import Qrels, Run
 
 __all__ = ["bright_qrels", "bright_run", "evaluate_bright"]
@@ -54,7 +54,7 @@ def evaluate_bright(
     excluded_ids: Mapping[str, Iterable[str]],
     measures: str | Measure | Iterable[str | Measure] = DEFAULT_MEASURES,
     *,
-    missing: Missing = "skip",
+    missing: str = "skip",
     depth: int = DEPTH,
 ) -> Report:
     """Evaluate by BRIGHT's protocol (module docstring).

@@ -11,7 +11,7 @@ from sleuth.errors import UsageError
 from sleuth.measures.comparisons import Settings, pairs_of
 from sleuth.measures.positions import Hits, Labels
 from sleuth.measures.ranked import Measure
-from sleuth.measures.report import Counts, Missing, Report
+from sleuth.measures.report import Counts, Report
 from sleuth.measures.significance import RESAMPLES
 from sleuth.measures.spelling import parse_measures
 from sleuth.types import Qrels, Run
@@ -27,7 +27,7 @@ def evaluate(
     runs: Run | Mapping[str, Run],
     measures: str | Measure | Iterable[str | Measure] = DEFAULT_MEASURES,
     *,
-    missing: Missing = "zero",
+    missing: str = "zero",
     baseline: str | None = None,
     alpha: float = 0.05,
     resamples: int = RESAMPLES,
@@ -97,7 +97,7 @@ def _named(runs: Run | Mapping[str, Run]) -> dict[str, Run]:
     return named
 
 
-def _overlapping(name: str, run: Run, labels: Labels, hits: Hits, missing: Missing) -> None:
+def _overlapping(name: str, run: Run, labels: Labels, hits: Hits, missing: str) -> None:
     """A run of other queries is the wrong file, not a bad system."""
     if hits.present.any() or (missing == "zero" and not any(map(len, run.values()))):
         return
@@ -109,7 +109,7 @@ def _overlapping(name: str, run: Run, labels: Labels, hits: Hits, missing: Missi
     )
 
 
-def _counts(run: Run, labels: Labels, hits: Hits, missing: Missing) -> Counts:
+def _counts(run: Run, labels: Labels, hits: Hits, missing: str) -> Counts:
     present = int(hits.present.sum())
     known = set(labels.query_ids)
     return Counts(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Counts", "Report"]
-
-Missing = Literal["zero", "skip"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Report:
     query_ids: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]]
     counts: Mapping[str, Counts]
-    missing: Missing = "zero"
+    missing: str = "zero"
     settings: Settings = field(default_factory=Settings)
     qrels_name: str = ""
 

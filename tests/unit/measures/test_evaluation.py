@@ -71,7 +71,7 @@ def test_refusals() -> None:
     with pytest.raises(UsageError, match="no query"):
         evaluate(Qrels(), GOOD)
     with pytest.raises(UsageError, match="'zero' or 'skip'"):
-        evaluate(QRELS, GOOD, missing="drop")  # type: ignore[arg-type]
+        evaluate(QRELS, GOOD, missing="drop")
     with pytest.raises(UsageError, match="no run"):
         evaluate(QRELS, {})
     with pytest.raises(UsageError, match=r"Ranking\.from_scores"):

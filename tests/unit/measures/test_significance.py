@@ -81,7 +81,8 @@ def test_groups_weigh_every_group_the_same() -> None:
 
 
 def test_paired_t_equals_its_formula() -> None:
-    special = pytest.importorskip("scipy.special")
+    from scipy import special
+
     d = RNG.normal(0.2, 1, (25, 3))
     t = d.mean(axis=0) / (d.std(axis=0, ddof=1) / 5)
     expected = special.betainc(24 / 2, 0.5, 24 / (24 + t * t))
