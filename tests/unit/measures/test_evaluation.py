@@ -89,7 +89,7 @@ def test_refusals() -> None:
     report = evaluate(QRELS, {"good": GOOD, "bad": BAD}, "AP")
     with pytest.raises(UsageError, match="say which: good, bad"):
         report.mean("AP")
-    with pytest.raises(UnknownName, match="measure of this report .AP@10.. Known: AP"):
+    with pytest.raises(UnknownName, match=r"measure of this report .AP@10.\. Known: AP"):
         report.mean("AP@10", "good")
 
 
