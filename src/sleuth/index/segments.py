@@ -1,9 +1,9 @@
 """One segment: a folder of files that never change once they are whole.
 
-    ids.*.npy          the document ids (`sleuth.index.ids`)
-    docs.jsonl         the documents (`sleuth.index.records`), with docs.offsets.npy
-    hashes.npy         (n, 32) uint8: 16 bytes of each text's hash, 16 of each record's
-    postings.*.npy     what BM25 needs (`sleuth.index.bm25.postings`)
+    docs.jsonl         the documents (`sleuth.index.records`)
+    rows.npys          what belongs to each row: ids.* (`sleuth.index.ids`), docs.offsets, and hashes, (n, 32) uint8:
+                       16 bytes of each text's hash, 16 of each record's
+    postings.npys      what BM25 needs (`sleuth.index.bm25.postings`)
     vectors.npy        (n, dim) float32, where the index has an encoder
     segment.json       names, sizes and SHA-256 of all of the above; written last, so its presence means "whole"
     deleted-<g>.npy    from generation g on: a bitmap of deleted rows (the manifest says which one counts)
@@ -28,7 +28,7 @@ import orjson
 from numpy.typing import NDArray
 
 from sleuth.errors import IndexCorrupt
-from sleuth.index.arrays import map_array, map_bytes, save_array
+from sleuth.index.arrays import map_array, map_arrays, map_bytes, save_array, save_arrays
 from sleuth.index.ids import COLUMNS, IdTable
 from sleuth.index.records import HASH_BYTES, Records
 from sleuth.manifest import file_sha256, sync_folder, write_atomic
@@ -36,10 +36,19 @@ from sleuth.manifest import file_sha256, sync_folder, write_atomic
 if TYPE_CHECKING:
     from sleuth.index.bm25.postings import Postings
 
-__all__ = ["Deletions", "FileEntry", "Segment", "SegmentEntry", "SegmentWriter", "finished", "merge_segments"]
+__all__ = [
+    "Deletions",
+    "FileEntry",
+    "Segment",
+    "SegmentEntry",
+    "SegmentWriter",
+    "finished",
+    "make_durable",
+    "merge_segments",
+]
 
-DOCS, OFFSETS, HASHES, VECTORS, SUMMARY = "docs.jsonl", "docs.offsets.npy", "hashes.npy", "vectors.npy", "segment.json"
-POSTINGS = "postings."
+DOCS, ROWS, POSTINGS, VECTORS = "docs.jsonl", "rows.npys", "postings.npys", "vectors.npy"
+SUMMARY = "segment.json"
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 SEGMENT_NAME = re.compile(r"\d{6,}-[0-9a-f]{16}")
 COPY_BYTES = 1 << 24
@@ -138,16 +147,21 @@ class SegmentWriter:
         self._files: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
 
-    def arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write arrays under their names."""
-        for name, array in arrays.items():
-            save_array(self._new(f"{name}.npy"), array)
+    def rows(self, names: Sequence[bytes], lengths: Iterable[int], hashes: NDArray[np.uint8]) -> None:
+        """Write what belongs to each row: its id, the length of its document's line, its hashes."""
+        offsets = np.zeros(len(names) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(names)), out=offsets[1:])
+        ids = {f"ids.{name}": column for name, column in IdTable.columns(names).items()}
+        save_arrays(self._new(ROWS), {**ids, "docs.offsets": offsets, "hashes": hashes})
 
-    def documents(self, chunks: Iterable[bytes], offsets: NDArray[np.int64]) -> None:
+    def documents(self, chunks: Iterable[bytes]) -> None:
         """Write the document lines, in any division into chunks."""
         with self._new(DOCS).open("wb") as handle:
             handle.writelines(chunks)
-        save_array(self._new(OFFSETS), offsets)
+
+    def postings(self, postings: Postings) -> None:
+        """Write the postings."""
+        save_arrays(self._new(POSTINGS), postings.arrays())
 
     def vectors(self, blocks: Iterable[NDArray[np.float32]], rows: int, dim: int) -> None:
         """Write the vectors, block after block."""
@@ -159,20 +173,11 @@ class SegmentWriter:
         target.flush()
 
     def finish(self, documents: int) -> SegmentEntry:
-        """Make every file durable, then write the summary that makes the segment whole."""
-        files = {}
-        for name in sorted(self._files):
-            path = self.folder / name
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            files[name] = FileEntry.of(path)
-        entry = SegmentEntry(self.folder.name, documents, files)
-        sync_folder(self.folder)
-        write_atomic(self.folder / SUMMARY, orjson.dumps(entry.to_json()))
-        sync_folder(self.folder.parent)
+        """Write the summary that makes the segment whole. It counts when a manifest names it (`make_durable`)."""
+        entry = SegmentEntry(
+            self.folder.name, documents, {n: FileEntry.of(self.folder / n) for n in sorted(self._files)}
+        )
+        write_atomic(self.folder / SUMMARY, orjson.dumps(entry.to_json()), sync=False)
         return entry
 
     def _new(self, name: str) -> Path:
@@ -181,13 +186,25 @@ class SegmentWriter:
 
 
 def finished(folder: Path) -> SegmentEntry | None:
-    """The entry of a segment that was made whole, or None for one that a killed process left behind."""
+    """The entry of a segment that was made whole, or None for one that a killed process left behind.
+
+    Checksums decide, because what was never committed may not have reached the disk.
+    """
     try:
         entry = SegmentEntry.from_json(orjson.loads((folder / SUMMARY).read_bytes()))
-        whole = all((folder / name).stat().st_size == file.bytes for name, file in entry.files.items())
+        whole = all(FileEntry.of(folder / name) == file for name, file in entry.files.items())
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return entry if whole and entry.name == folder.name else None
+
+
+def make_durable(folder: Path, entry: SegmentEntry) -> None:
+    """Bring a segment's files to the disk, before a manifest names it."""
+    for name in (*entry.files, SUMMARY):
+        with (folder / name).open("rb+") as handle:
+            os.fsync(handle.fileno())
+    sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 class Segment:
@@ -214,14 +231,16 @@ class Segment:
             size = (folder / name).stat().st_size
             if size != file.bytes:
                 raise IndexCorrupt(f"{folder / name} has {size:,} bytes, the manifest says {file.bytes:,}")
-        arrays = {name[:-4]: map_array(folder / name) for name in entry.files if name.endswith(".npy")}
-        self.ids = IdTable({name: arrays[f"ids.{name}"] for name in COLUMNS if f"ids.{name}" in arrays})
-        if DOCS not in entry.files or not {"docs.offsets", "hashes"} <= arrays.keys():
-            raise IndexCorrupt(f"{folder}: a segment without documents or hashes")
-        self.records = Records(map_bytes(folder / DOCS), arrays["docs.offsets"], str(folder / DOCS))
-        self.hashes = arrays["hashes"]
-        self.vectors: NDArray[np.float32] | None = arrays.get("vectors")
-        self._postings = {k.removeprefix(POSTINGS): array for k, array in arrays.items() if k.startswith(POSTINGS)}
+        if not {DOCS, ROWS, POSTINGS} <= entry.files.keys():
+            raise IndexCorrupt(f"{folder}: a segment without documents, rows or postings")
+        rows = map_arrays(folder / ROWS)
+        if not {"docs.offsets", "hashes"} <= rows.keys():
+            raise IndexCorrupt(f"{folder / ROWS} has no offsets or hashes")
+        self.ids = IdTable({name: rows[f"ids.{name}"] for name in COLUMNS if f"ids.{name}" in rows})
+        self.records = Records(map_bytes(folder / DOCS), rows["docs.offsets"], str(folder / DOCS))
+        self.hashes = rows["hashes"]
+        self.vectors: NDArray[np.float32] | None = map_array(folder / VECTORS) if VECTORS in entry.files else None
+        self._postings = map_arrays(folder / POSTINGS)
         self.live = self._read_live()
         n = entry.documents
         if len(self.ids) != n or len(self.records) != n or self.hashes.shape != (n, 2 * HASH_BYTES):
@@ -286,19 +305,16 @@ def merge_segments(folder: Path, segments: Sequence[Segment]) -> SegmentEntry:
     from sleuth.index.bm25.postings import Postings
 
     rows = [segment.live_rows for segment in segments]
+    pairs = list(zip(segments, rows, strict=True))
     total = sum(map(len, rows))
     writer = SegmentWriter(folder)
-    ids = [name for segment, kept in zip(segments, rows, strict=True) for name in segment.ids.names(kept)]
-    writer.arrays({f"ids.{name}": column for name, column in IdTable.columns(ids).items()})
-    del ids
-    lengths = [np.diff(segment.records.offsets)[kept] for segment, kept in zip(segments, rows, strict=True)]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    writer.documents(_lines(segments, rows), offsets)
-    writer.arrays({"hashes": np.concatenate([s.hashes[kept] for s, kept in zip(segments, rows, strict=True)])})
-    keep = [segment.live if segment.live is not None else np.ones(len(segment.ids), bool) for segment in segments]
-    merged = Postings.merge([segment.postings for segment in segments], keep)
-    writer.arrays({POSTINGS + name: array for name, array in merged.arrays().items()})
-    del merged
+    writer.documents(_lines(segments, rows))
+    writer.rows(
+        [name for segment, kept in pairs for name in segment.ids.names(kept)],
+        (int(length) for segment, kept in pairs for length in np.diff(segment.records.offsets)[kept]),
+        np.concatenate([segment.hashes[kept] for segment, kept in pairs]),
+    )
+    writer.postings(Postings.merge([segment.postings for segment in segments], [segment.live for segment in segments]))
     first = segments[0].vectors
     if first is not None:
         writer.vectors(_vector_blocks(segments, rows), total, first.shape[1])

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from sleuth.context import Context, Task
 from sleuth.errors import UsageError
 from sleuth.index.encoding import EncoderSource, KnownVectors, encode_texts
-from sleuth.index.ids import IdTable, id_bytes, id_keys
+from sleuth.index.ids import id_bytes, id_keys
 from sleuth.index.parts import PART_CHARACTERS, PART_DOCUMENTS, PART_VECTOR_BYTES, Part, merge_plan
 from sleuth.index.records import HASH_BYTES, digest, record_line
 from sleuth.index.report import Counts
-from sleuth.index.segments import POSTINGS, Segment, SegmentEntry, SegmentWriter, finished, merge_segments
+from sleuth.index.segments import Segment, SegmentEntry, SegmentWriter, finished, make_durable, merge_segments
 from sleuth.index.snapshot import Snapshot
 from sleuth.index.store import IndexManifest, Settings, commit, is_unfinished, segments_folder, sweep
 from sleuth.types import Doc
@@ -91,7 +91,7 @@ class Update:
         """
         with self._context.progress.task("index") as task:
             stream = iter(docs)
-            while batch := list(islice(stream, BATCH)):
+            while batch := list(islice(stream, min(BATCH, self._part_documents))):
                 self._put_batch(batch, task)
 
     def drop(self, positions: NDArray[np.int64]) -> None:
@@ -178,15 +178,10 @@ class Update:
         from sleuth.index.bm25.postings import Postings
 
         writer = SegmentWriter(folder)
-        writer.arrays({f"ids.{name}": column for name, column in IdTable.columns(part.names).items()})
-        offsets = np.zeros(len(part.lines) + 1, dtype=np.int64)
-        np.cumsum([len(line) for line in part.lines], out=offsets[1:])
-        writer.documents(part.lines, offsets)
         hashes = np.frombuffer(b"".join(part.hashes), dtype=np.uint8).reshape(-1, 2 * HASH_BYTES)
-        writer.arrays({"hashes": hashes})
-        postings = Postings.build(self._analyzer.encode(part.texts))
-        writer.arrays({POSTINGS + name: array for name, array in postings.arrays().items()})
-        del postings
+        writer.documents(part.lines)
+        writer.rows(part.names, map(len, part.lines), hashes)
+        writer.postings(Postings.build(self._analyzer.encode(part.texts)))
         if self.settings.encoder is not None:
             vectors = self._vectors(part.texts, hashes[:, :HASH_BYTES], folder / JOURNAL)
             writer.vectors([vectors], *vectors.shape)
@@ -310,7 +305,9 @@ class Update:
         return Segment(folder, entry)
 
     def _entry(self, segment: Segment, generation: int) -> SegmentEntry:
-        """The segment's entry, with a new bitmap if more of it is deleted than the entry says."""
+        """The segment's entry, on disk for good, with a new bitmap if more of it is deleted than the entry says."""
+        if self.base is None or all(segment.entry.name != own.name for own in self.base.manifest.segments):
+            make_durable(segment.folder, segment.entry)
         live = len(segment.live_rows)
         return segment.entry if live == segment.entry.live else segment.write_deletions(generation)
 
