@@ -23,7 +23,7 @@ from pathlib import Path
 import orjson
 
 from benchmarks.machine import header
-from benchmarks.synthetic import docs as synthetic_docs
+from benchmarks.synthetic import Synthetic
 
 JOBS = ("bm25s", "postings", "index")
 
@@ -49,6 +49,7 @@ def run_bm25s(corpus: Path, scratch: Path) -> dict[str, float]:
 
 def run_postings(corpus: Path, scratch: Path) -> dict[str, float]:
     from sleuth.index.bm25.postings import Postings
+
     from sleuth.text.analyzer import get_analyzer
 
     get_analyzer("en").encode(["warm the compiled code up " * 2000])
@@ -62,10 +63,10 @@ def run_postings(corpus: Path, scratch: Path) -> dict[str, float]:
 
 
 def run_index(corpus: Path, scratch: Path) -> dict[str, float]:
-    from sleuth.front import build_index_from
+    from sleuth.front import index_corpus
 
     start = time.perf_counter()
-    build_index_from(str(corpus), scratch / "sleuth.index", analyzer="en")
+    index_corpus(str(corpus), scratch / "sleuth.index", analyzer="en")
     taken = time.perf_counter() - start
     size = sum(path.stat().st_size for path in (scratch / "sleuth.index").rglob("*") if path.is_file())
     return {"build": taken, "all": taken, "bytes": size}
@@ -94,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch) / "corpus.jsonl"
         with corpus.open("wb") as out:
-            for at, text in enumerate(synthetic_docs(options.docs)):
+            for at, text in enumerate(Synthetic().docs(options.docs)):
                 out.write(orjson.dumps({"_id": f"d{at}", "text": text}) + b"\n")
         megabytes = corpus.stat().st_size / 1e6
         for _ in range(options.repeats):

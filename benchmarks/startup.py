@@ -22,7 +22,7 @@ import numpy as np
 from sleuth.models.encoder import open_encoder
 
 from benchmarks.machine import header
-from benchmarks.synthetic import docs as synthetic_docs
+from benchmarks.synthetic import Synthetic
 from sleuth.front import build_index
 from sleuth.stages import Embeddings
 from sleuth.types import Doc
@@ -67,7 +67,7 @@ def main() -> None:
     python = [sys.executable, "-m", "sleuth"]
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "synthetic.index"
-        corpus = (Doc(f"d{at}", text) for at, text in enumerate(synthetic_docs(options.docs)))
+        corpus = (Doc(f"d{at}", text) for at, text in enumerate(Synthetic().docs(options.docs)))
         build_index(corpus, path, dense=RandomVectors(open_encoder("minilm")))
         found = {
             "import sleuth": seconds([sys.executable, "-c", "import sleuth"], options.repeats),

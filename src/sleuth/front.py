@@ -7,24 +7,26 @@ itself: how an encoder is opened by name, and how a question is answered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleuth.context import Context
-from sleuth.errors import UnknownName, UsageError
+from sleuth.errors import IndexCorrupt, IndexOutdated, UnknownName, UsageError
 from sleuth.hits import Hits, above, best_of_each, diverse, text_vectors, without_near_duplicates
 from sleuth.types import Doc, Query, Ranking
 
 if TYPE_CHECKING:
-    from sleuth.data.readers import Corpus
-    from sleuth.index.build import IndexReport
+    from sleuth.data.lines import Problem
     from sleuth.index.handle import Index, IndexView
+    from sleuth.index.report import IndexReport
     from sleuth.stages import Encoder, Retriever
 
 __all__ = [
+    "Indexed",
     "build_index",
-    "build_index_from",
     "download_model",
+    "index_corpus",
     "locate_minilm",
     "make_retriever",
     "model_table",
@@ -36,6 +38,21 @@ METHODS = ["bm25", "dense", "hybrid"]
 FUSIONS = ["smoothed", "rrf", "combsum", "combmnz", "weighted"]
 MMR_POOL = 5
 """MMR chooses k hits out of this many times k (ours: deeper pools bring in documents that do not answer)."""
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What `index_corpus` did.
+
+    Attributes:
+        report: Added, changed, removed documents and the index's state.
+        problems: Files and lines that could not be read.
+        ignored: Suffix -> files that no reader is for.
+    """
+
+    report: IndexReport
+    problems: tuple[Problem, ...]
+    ignored: Mapping[str, int]
 
 
 # ── making and opening ────────────────────────────────────────────────────────────────────────────
@@ -82,7 +99,7 @@ def build_index(
     return open_index(path, encoder=dense if dense is not None and not isinstance(dense, str) else None)
 
 
-def build_index_from(
+def index_corpus(
     corpus: str,
     path: str | Path,
     *,
@@ -96,15 +113,28 @@ def build_index_from(
     replace: bool = False,
     skip_bad_lines: bool = False,
     context: Context | None = None,
-) -> IndexReport:
-    """`sleuth index`: read a corpus and build; says what was added, changed, removed and not read."""
-    from sleuth.data.readers import read_corpus
-    from sleuth.index.store import stored_chunking
+) -> Indexed:
+    """`sleuth index`: read a corpus, make or update its index, and say what was not read.
 
-    if chunk_tokens is None and overlap is None:
-        chunk_tokens, overlap = stored_chunking(path)
+    Args:
+        corpus: What `read_corpus` reads.
+        chunk_tokens, overlap: How files are cut; None takes the reader's defaults, or an existing index's own.
+        dense, analyzer, k1, b, keep_missing, replace: As `build_index`.
+        skip_bad_lines: Leave lines out that can't be read, and report them.
+    """
+    from sleuth.data.readers import read_corpus
+    from sleuth.index.build import stored_settings
+
+    try:
+        stored = stored_settings(path)
+    except (IndexCorrupt, IndexOutdated):
+        if not replace:
+            raise
+        stored = None
+    if stored is not None and stored.chunking and chunk_tokens is None and overlap is None:
+        chunk_tokens, overlap = stored.chunking["chunk_tokens"], stored.chunking["overlap"]
     docs = read_corpus(corpus, chunk_tokens=chunk_tokens, overlap=overlap, skip_bad_lines=skip_bad_lines)
-    return _build(
+    report = _build(
         docs,
         path,
         dense=dense,
@@ -115,18 +145,17 @@ def build_index_from(
         replace=replace,
         context=context,
     )
+    return Indexed(report, tuple(docs.problems), dict(docs.ignored))
 
 
-def _build(
-    docs: Iterable[Doc] | Corpus,
-    path: str | Path,
-    *,
-    dense: str | Encoder | None,
-    **settings: Any,
-) -> IndexReport:
+def _build(docs: Iterable[Doc], path: str | Path, *, dense: str | Encoder | None, **settings: Any) -> IndexReport:
+    from sleuth.data.corpus import Corpus
     from sleuth.index.build import build_index as build
 
     encoder = _encoder(dense) if isinstance(dense, str) else dense
+    if isinstance(docs, Corpus):
+        cut = {"chunk_tokens": docs.chunk_tokens, "overlap": docs.overlap}
+        settings |= {"corpus_identity": docs.name, "chunking": cut, "failed": docs.failed}
     return build(docs, path, encoder=encoder, open_encoder=_encoder, **settings)
 
 
@@ -141,7 +170,7 @@ def open_index(path: str | Path, *, encoder: Encoder | None = None) -> Index:
     """
     from sleuth.index.handle import open_index as open_folder
 
-    return open_folder(path, open_encoder=(lambda _: encoder) if encoder is not None else _encoder, searcher=search)
+    return open_folder(path, encoder=encoder, open_encoder=_encoder, searcher=search)
 
 
 def _encoder(name: str) -> Encoder:
@@ -250,9 +279,7 @@ def search(
     view = index.where(**where) if where else index
     chosen = retriever or make_retriever(view, method)
     query = Query("question", question)
-    ranking = _chosen(
-        chosen, query, view, k=k, min_score=min_score, distinct=distinct, mmr=mmr, group_by=group_by
-    )
+    ranking = _chosen(chosen, query, view, k=k, min_score=min_score, distinct=distinct, mmr=mmr, group_by=group_by)
     explanations = {doc_id: chosen.explain(query, doc_id) for doc_id in ranking.doc_ids} if explain else None
     return Hits(question, ranking, view.docs, explanations=explanations)
 

@@ -33,6 +33,7 @@ ORDER: list[set[str]] = [
     {"rewrite", "retrieve", "rerank", "answer"},
     {"pipeline"},
     {"hits"},
+    {"front"},
     {"recipe"},
     {"tune"},
     {"synthesize"},

@@ -62,7 +62,7 @@ def demonstrate(folder: Path, *, context: Context, screen: DemoScreen) -> dict[s
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     docs = read_pydocs()
-    screen.say(f"{docs.name}: {len(docs):,} docstrings, {len(docs.doc_id_of):,} names")
+    screen.say(f"pydocs of Python {docs.python}: {len(docs):,} docstrings, {len(docs.doc_id_of):,} names")
     index = _index(docs, folder / "pydocs.index", context, screen)
     _show_example(index, screen)
     report, korean, missing = _measure(index, docs, folder, context)
@@ -76,7 +76,7 @@ def demonstrate(folder: Path, *, context: Context, screen: DemoScreen) -> dict[s
     return {
         "schema": "sleuth.demo/1",
         "documents": len(docs),
-        "corpus": docs.name,
+        "python": docs.python,
         "evaluation": report.to_dict(),
         "korean": {name: part.means for name, part in korean.items()},
         "missing_labels": [list(pair) for pair in missing],
@@ -121,7 +121,7 @@ def _show_example(index: Index, screen: DemoScreen) -> None:
 
 
 def _measure(index: Index, docs: Pydocs, folder: Path, context: Context) -> tuple[Report, dict[str, Report], Any]:
-    from sleuth.data.readers import write_run
+    from sleuth.data.writers import write_run
     from sleuth.measures.evaluation import evaluate
 
     labels = pydocs_qrels(docs, "test")

@@ -54,9 +54,9 @@ def make_index(
 
       sleuth index scifact/ -o scifact.index --analyzer word --k1 0.9 --b 0.4
     """
-    from sleuth.front import build_index_from
+    from sleuth.front import index_corpus
 
-    report = build_index_from(
+    made = index_corpus(
         corpus,
         output,
         dense=dense,
@@ -70,14 +70,18 @@ def make_index(
         skip_bad_lines=skip_bad_lines,
         context=new_context(),
     )
+    described = made.report.to_json()
     if as_json:
-        show_json(report.to_json())
+        show_json({**described, "problems": [str(problem) for problem in made.problems], "ignored": made.ignored})
     else:
-        show_table(["", str(output)], report.rows(), numbers_from=1)
-    if report.problems:
-        console = error_console()
-        for problem in report.problems:
-            console.print(f"not read: {problem}", markup=False)
+        show_table(
+            ["", str(output)],
+            [[name, _plain(described[name])] for name in described if name != "schema"],
+            numbers_from=2,
+        )
+    for problem in made.problems:
+        error_console().print(f"not read: {problem}", markup=False)
+    if any(problem.line is None for problem in made.problems):
         raise typer.Exit(FAILED)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -45,7 +45,8 @@ def fuse_runs(
 
       sleuth fuse bm25.trec dense.trec --method weighted --weights 0.25,0.75 --normalize minmax -o mixed.trec
     """
-    from sleuth.data.readers import read_run, write_run
+    from sleuth.data.readers import read_run
+    from sleuth.data.writers import write_run
     from sleuth.errors import UsageError
     from sleuth.fusion.combine import fuse
     from sleuth.manifest import Manifest
@@ -107,7 +108,8 @@ def evaluate_runs(
         raise UsageError("a run is named twice")
     labels = read_qrels(qrels, skip_bad_lines=skip_bad_lines)
     loaded = {
-        name: read_run(path, ties=ties, skip_bad_lines=skip_bad_lines) for name, path in zip(names, runs, strict=True)
+        name: read_run(path, ties=cast(Any, ties), skip_bad_lines=skip_bad_lines)
+        for name, path in zip(names, runs, strict=True)
     }
     report = evaluate(labels, loaded, parse_measures(measures), missing=missing, seed=seed)
     if per_query is not None:

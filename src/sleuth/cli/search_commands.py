@@ -155,7 +155,8 @@ def retrieve_run(
 
       sleuth retrieve scifact.index --queries q.jsonl --method bm25 --candidates pool.trec --depth 20 -o pool-bm25.trec
     """
-    from sleuth.data.readers import read_queries, read_run, write_run
+    from sleuth.data.readers import read_queries, read_run
+    from sleuth.data.writers import write_run
     from sleuth.front import make_retriever, open_index
     from sleuth.manifest import Manifest
     from sleuth.retrieve.views import check_depth

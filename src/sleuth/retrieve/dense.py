@@ -104,7 +104,8 @@ class Dense:
 
     def _vectors(self, queries: Sequence[Query], context: Context) -> tuple[NDArray[np.float32], list[int], int]:
         """Vectors to search with, the query each belongs to, and how many texts were cut."""
-        texts, owners = [], []
+        texts: list[str] = []
+        owners: list[int] = []
         for at, query in enumerate(queries):
             views = self.read.texts(query)
             texts += views

@@ -80,7 +80,7 @@ class RM3:
     def _relevance_model(
         self, feedback: Sequence[tuple[Sequence[str], float]], df: Callable[[str], int], n_docs: int
     ) -> dict[str, float]:
-        model: Counter[str] = Counter()
+        model: dict[str, float] = {}
         usable: dict[str, bool] = {}
         for tokens, score in feedback[: self.documents]:
             counts = Counter(tokens)
@@ -90,8 +90,8 @@ class RM3:
             kept = _heaviest({term: float(n) for term, n in counts.items() if usable[term]}, self.terms)
             length = sum(kept.values())
             for term, count in kept.items():
-                model[term] += count / length * score
-        kept = _heaviest(dict(model), self.terms)
+                model[term] = model.get(term, 0.0) + count / length * score
+        kept = _heaviest(model, self.terms)
         total = sum(kept.values())
         return {term: weight / total for term, weight in kept.items()} if total > 0 else {}
 

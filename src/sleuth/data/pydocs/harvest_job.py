@@ -23,14 +23,16 @@ class Pydocs(Sequence[Doc]):
     """The documents, in the order of their ids, and every name they go by.
 
     Attributes:
-        name: "pydocs" and the Python version, which decides what the docstrings say.
+        name: "pydocs", whatever the Python: an index of it may be brought up to date by another one.
+        python: The version, which decides what the docstrings say.
         doc_id_of: Any name of the standard library that has a docstring -> its document's id.
     """
 
     def __init__(self, docs: Sequence[Doc], doc_id_of: dict[str, str]) -> None:
         self._docs = tuple(docs)
         self.doc_id_of = doc_id_of
-        self.name = f"pydocs (Python {platform.python_version()})"
+        self.name = "pydocs"
+        self.python = platform.python_version()
 
     def __len__(self) -> int:
         return len(self._docs)
