@@ -85,7 +85,8 @@ class Combination:
 
     def rankings(self, lists: Mapping[str, Ranking], weights: Floats, depth: int | None = None) -> Ranking:
         """Fuse the lists of one query; `weights` is (number of lists,)."""
-        union = list(dict.fromkeys(doc_id for ranking in lists.values() for doc_id in ranking.doc_ids))
+        # Ids descending, so that a stable sort by score leaves ties as they should be.
+        union = sorted(set().union(*(ranking.doc_ids for ranking in lists.values())), reverse=True)
         row = {doc_id: at for at, doc_id in enumerate(union)}
         scores = np.full((len(lists), len(union)), np.nan)
         ranks = np.full((len(lists), len(union)), -1, dtype=np.int64)
@@ -98,8 +99,13 @@ class Combination:
             for part, column in ranking.parts.items():
                 parts[f"{tag}/{part}"] = np.full(len(union), np.nan)
                 parts[f"{tag}/{part}"][rows] = column
-        return Ranking.from_scores(
-            (union, self._fused(scores, ranks, weights)), parts=parts, scale="fused", depth=depth
+        fused = self._fused(scores, ranks, weights)
+        order = np.argsort(-fused, kind="stable")[:depth]
+        return Ranking(
+            [union[at] for at in order.tolist()],
+            fused[order],
+            parts={part: column[order] for part, column in parts.items()},
+            scale="fused",
         )
 
     def _fused(self, scores: Floats, ranks: NDArray[np.int64], weights: Floats) -> Floats:
