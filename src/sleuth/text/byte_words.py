@@ -4,7 +4,7 @@ A chunk (what stands between ASCII white space) that is all ASCII is cut here; o
 of the table as a whole, and the regular expressions cut it once for all its occurrences. No analyzer's token reaches
 over ASCII white space, so this gives the stream of the pure path exactly. Hits compare bytes, not only hashes.
 
-The two kernels are plain Python over arrays, compiled by numba when they are first needed (extra `fast`); without
+The kernels are plain Python over arrays, compiled by numba when they are first needed (extra `fast`); without
 numba they run as they are, slowly, which is how they are tested everywhere.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,133 +23,156 @@ from sleuth.text.rules import Rules
 
 __all__ = ["ByteTable", "byte_codes", "compiled"]
 
-# Byte classes. JOINS_BOTH are "." and "'", which join letters and digits.
+# Byte classes. JOINS_BOTH are "." and "'", which join letters and digits. The kernels use the numbers.
 OTHER, LETTER, DIGIT, CONNECTOR, JOINS_LETTERS, JOINS_BOTH, JOINS_DIGITS, SPACE = range(8)
-WORD, CHUNK = 0, 1  # kinds of rows
-TEXT, AT, CODES, ROWS, BYTES = range(5)  # places in `state`
 MAX_BYTES = 256_000_000
 """Bytes of distinct words kept; past it, the table starts anew at the next block. Ours."""
 
+Kernels = tuple[Callable[..., int], Callable[..., int], Callable[..., None]]
+"""`cut_words`, `find_rows` and `place_rows`, compiled or not."""
 
-# One function because it is compiled: numba calls no plain Python function, and a tuple for the arrays costs time.
-def scan(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915, PLR0917
-    data, ends, classes, fold, state, codes, offsets, slots, starts, hashes, kinds, arena
-):
-    """Cut texts until they end or the table is full; the caller makes it larger and calls again.
+
+def cut_words(data, ends, plain, classes, fold, begins, stops, hashes, offsets):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915, PLR0917
+    """Find the words of texts, and the chunks that hold a byte that is not ASCII.
 
     Args:
         data: The texts, each followed by one byte of white space, (bytes,) uint8.
         ends: Where each text ends, without that byte, (n,) int64.
+        plain: Whether each text is all ASCII, which spares a look ahead, (n,) bool.
         classes: Byte -> class, (256,) uint8.
         fold: Byte -> byte as words are kept, (256,) uint8.
-        state: Text, byte in `data`, number of codes, of rows and of bytes in `arena`; changed, (5,) int64.
-        codes: Filled with the row of each word, int32; large enough for every text.
-        offsets: Filled with where each text begins in `codes`, (n + 1,) int64.
-        slots: Hash table, a power of two: hash << 31 | row, or -1 where it is free, int64.
-        starts: Filled with where each row begins in `arena`, int64, one more than there may be rows.
-        hashes: Filled with the hash of each row, int64.
-        kinds: Filled with the kind of each row, uint8.
-        arena: Filled with the bytes of the rows, uint8.
+        begins: Filled with where each word begins in `data`, int64; a chunk has -1 - begin instead.
+        stops: Filled with where each word ends, int64.
+        hashes: Filled with the FNV-1a of each word as it is kept, 32 bits in an int64.
+        offsets: Filled with the number of words before each text, (n + 1,) int64.
 
     Returns:
-        True when all texts are done, False when the table is full.
+        The number of words and chunks.
     """
-    mask = len(slots) - 1
-    text, at, n_codes, n_rows, n_bytes = state[0], state[1], state[2], state[3], state[4]
-    while text < len(ends):
+    n = 0
+    at = 0
+    for text in range(len(ends)):
         end = ends[text]
         while at < end:
             if classes[data[at]] == 7:
                 at += 1
                 continue
-            begin = at
-            codes_before = n_codes
-            high = 0
-            stop = at
-            while stop < end and classes[data[stop]] != 7:
-                high |= int(data[stop])
-                stop += 1
-            kind = 1 if high >= 128 else 0
-            while at < stop:
-                first = at
-                if kind == 1:
-                    at = stop
-                else:
-                    before = int(classes[data[at]])
-                    if before < 1 or before > 3:
-                        at += 1
-                        continue
-                    at += 1
+            stop = end
+            if not plain[text]:
+                stop = at
+                high = 0
+                while stop < end and classes[data[stop]] != 7:
+                    high |= int(data[stop])
+                    stop += 1
+                if high >= 128:
+                    begins[n] = -1 - at
+                    h = 2166136261
                     while at < stop:
-                        here = int(classes[data[at]])
-                        if here >= 4:
-                            joined = False
-                            if at + 1 < stop:
-                                after = int(classes[data[at + 1]])
-                                joined = (here <= 5 and before == 1 and after == 1) or (
-                                    here >= 5 and before == 2 and after == 2
-                                )
-                            if not joined:
-                                break
-                        elif here == 0:
-                            break
-                        before = here
+                        h = ((h ^ int(data[at])) * 16777619) & 4294967295
                         at += 1
-                # FNV-1a, 32 bits; the kind goes in, so a chunk never meets a word.
-                h = 2166136261 ^ kind
-                if kind == 1:
-                    for i in range(first, at):
-                        h = ((h ^ int(data[i])) * 16777619) & 4294967295
-                else:
-                    for i in range(first, at):
-                        h = ((h ^ int(fold[data[i]])) * 16777619) & 4294967295
-                length = at - first
-                slot = h & mask
-                row = -1
-                while slots[slot] >= 0:
-                    entry = slots[slot]
-                    if entry >> 31 == h:
-                        other = entry & 2147483647
-                        here_start = starts[other]
-                        if starts[other + 1] - here_start == length and kinds[other] == kind:
-                            same = True
-                            for i in range(length):
-                                byte = data[first + i] if kind == 1 else fold[data[first + i]]
-                                if arena[here_start + i] != byte:
-                                    same = False
-                                    break
-                            if same:
-                                row = other
-                                break
-                    slot = (slot + 1) & mask
-                if row < 0:
-                    if n_rows >= len(hashes) or n_bytes + length > len(arena):
-                        # Undo this chunk: with more room it is cut again from its beginning.
-                        state[0], state[1], state[2], state[3], state[4] = text, begin, codes_before, n_rows, n_bytes
-                        return False
-                    row = n_rows
-                    slots[slot] = (h << 31) | row
-                    hashes[row] = h
-                    kinds[row] = kind
-                    for i in range(length):
-                        arena[n_bytes + i] = data[first + i] if kind == 1 else fold[data[first + i]]
-                    n_bytes += length
-                    n_rows += 1
-                    starts[n_rows] = n_bytes
-                codes[n_codes] = row
-                n_codes += 1
-        text += 1
-        offsets[text] = n_codes
+                    stops[n] = stop
+                    hashes[n] = h
+                    n += 1
+                    continue
+            while at < stop:
+                before = int(classes[data[at]])
+                if not 1 <= before <= 3:
+                    at += 1
+                    continue
+                begins[n] = at
+                h = ((2166136261 ^ int(fold[data[at]])) * 16777619) & 4294967295
+                at += 1
+                while at < stop:
+                    byte = data[at]
+                    here = int(classes[byte])
+                    if not 1 <= here <= 6:
+                        break
+                    if here >= 4:
+                        after = int(classes[data[at + 1]]) if at + 1 < stop else 0
+                        letters = here <= 5 and before == 1 and after == 1
+                        digits = here >= 5 and before == 2 and after == 2
+                        if not (letters or digits):
+                            break
+                    h = ((h ^ int(fold[byte])) * 16777619) & 4294967295
+                    before = here
+                    at += 1
+                stops[n] = at
+                hashes[n] = h
+                n += 1
         at = end + 1
-    state[0], state[1], state[2], state[3], state[4] = text, at, n_codes, n_rows, n_bytes
-    return True
+        offsets[text + 1] = n
+    return n
 
 
-def place_rows(slots, hashes, n_rows):  # type: ignore[no-untyped-def]
+def find_rows(data, fold, begins, stops, hashes, first, codes, slots, starts, row_hashes, chunks, arena, used):  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0917
+    """Look words up from number `first` on, adding those that are new, until all are done or the table is full.
+
+    Args:
+        data, fold, begins, stops, hashes: As in `cut_words`.
+        first: The first word to look up.
+        codes: Filled with the row of each word, int32.
+        slots: Hash table, a power of two long: hash << 31 | row, or -1 where it is free, int64.
+        starts: Where each row begins in `arena`, int64, one more than there may be rows.
+        row_hashes: Hash of each row, int64.
+        chunks: Whether each row is a chunk, bool.
+        arena: The bytes of the rows, uint8.
+        used: Number of rows in use; changed, (1,) int64.
+
+    Returns:
+        The first word that was not looked up; len(begins) when all were.
+    """
+    mask = len(slots) - 1
+    n_rows = used[0]
+    for word in range(first, len(begins)):
+        begin = begins[word]
+        chunk = begin < 0
+        if chunk:
+            begin = -1 - begin
+        length = stops[word] - begin
+        h = hashes[word]
+        slot = h & mask
+        row = -1
+        while slots[slot] >= 0:
+            entry = slots[slot]
+            if entry >> 31 == h:
+                # A chunk has a byte that no word has, so equal bytes are of one kind.
+                other = entry & 2147483647
+                kept = starts[other]
+                if starts[other + 1] - kept == length:
+                    i = 0
+                    if chunk:
+                        while i < length and arena[kept + i] == data[begin + i]:
+                            i += 1
+                    else:
+                        while i < length and arena[kept + i] == fold[data[begin + i]]:
+                            i += 1
+                    if i == length:
+                        row = other
+                        break
+            slot = (slot + 1) & mask
+        if row < 0:
+            start = starts[n_rows]
+            if n_rows >= len(row_hashes) or start + length > len(arena):
+                used[0] = n_rows
+                return word
+            row = n_rows
+            slots[slot] = (h << 31) | row
+            row_hashes[row] = h
+            chunks[row] = chunk
+            for i in range(length):
+                arena[start + i] = data[begin + i] if chunk else fold[data[begin + i]]
+            n_rows += 1
+            starts[n_rows] = start + length
+        codes[word] = row
+    used[0] = n_rows
+    return len(begins)
+
+
+def place_rows(slots, row_hashes, n_rows):  # type: ignore[no-untyped-def]
     """Put rows into an empty hash table."""
     mask = len(slots) - 1
     for row in range(n_rows):
-        h = hashes[row]
+        h = row_hashes[row]
         slot = h & mask
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
@@ -156,31 +180,35 @@ def place_rows(slots, hashes, n_rows):  # type: ignore[no-untyped-def]
 
 
 @lru_cache(maxsize=1)
-def compiled() -> tuple[Callable[..., bool], Callable[..., None]]:
-    """`scan` and `place_rows`, compiled; machine code is kept beside the source or in the user's cache folder.
+def compiled() -> Kernels:
+    """The kernels, compiled; machine code is kept beside the source or in the user's cache folder.
 
     Raises:
         ImportError: numba is not installed.
     """
     import numba
 
+    def compile_all(**options: bool) -> Kernels:
+        jit = numba.njit(nogil=True, **options)
+        return jit(cut_words), jit(find_rows), jit(place_rows)
+
     try:
-        return numba.njit(cache=True, nogil=True)(scan), numba.njit(cache=True, nogil=True)(place_rows)
+        return compile_all(cache=True)
     except RuntimeError:  # no folder that numba may write to
-        return numba.njit(nogil=True)(scan), numba.njit(nogil=True)(place_rows)
+        return compile_all()
 
 
 class ByteTable:
-    """The hash table of distinct words and chunks, and the scan that fills it.
+    """The hash table of distinct words and chunks.
 
     Args:
         rules: Of the analyzer.
-        kernels: `scan` and `place_rows`, compiled or not.
+        kernels: Compiled or not.
         rows: How many rows there is room for at first. Default: ours, 64 Ki, 3 MB.
     """
 
-    def __init__(self, rules: Rules, kernels: tuple[Callable[..., bool], Callable[..., None]], *, rows: int = 1 << 16):
-        self._scan, self._place = kernels
+    def __init__(self, rules: Rules, kernels: Kernels, *, rows: int = 1 << 16) -> None:
+        self._cut_words, self._find_rows, self._place_rows = kernels
         self._first_rows = rows
         self._classes = _byte_classes(joins=rules.ascii_words == "uax29")
         self._fold = np.arange(256, dtype=np.uint8)
@@ -190,39 +218,45 @@ class ByteTable:
 
     def forget(self) -> None:
         """Start anew with no rows."""
-        self._state = np.zeros(5, dtype=np.int64)
+        self._used = np.zeros(1, dtype=np.int64)
         self._hashes = np.zeros(self._first_rows, dtype=np.int64)
-        self._kinds = np.zeros(self._first_rows, dtype=np.uint8)
+        self._chunks = np.zeros(self._first_rows, dtype=np.bool_)
         self._starts = np.zeros(self._first_rows + 1, dtype=np.int64)
         self._arena = np.zeros(self._first_rows * 16, dtype=np.uint8)
         self._slots = np.full(_slots_for(self._first_rows), -1, dtype=np.int64)
 
     def __len__(self) -> int:
-        return int(self._state[ROWS])
+        return int(self._used[0])
 
     @property
     def n_bytes(self) -> int:
         """Bytes of all rows."""
-        return int(self._state[BYTES])
+        return int(self._starts[len(self)])
 
-    def codes(self, data: bytes, ends: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The row of every word of the texts, and where each text begins in them.
+    def codes(
+        self, data: bytes, ends: NDArray[np.int64], plain: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The row of every word and chunk of the texts, and how many there are before each text.
 
         Args:
             data: UTF-8 of the texts, each followed by one byte of white space.
             ends: Where each text ends, (n,).
+            plain: Whether each text is all ASCII, (n,).
         """
-        self._state[[TEXT, AT, CODES]] = 0
-        # Two words have a byte between them that belongs to neither.
-        codes = np.empty(len(data) // 2 + 1, dtype=np.int32)
-        offsets = np.zeros(len(ends) + 1, dtype=np.int64)
         source = np.frombuffer(data, dtype=np.uint8)
-        while not self._scan(
-            *(source, ends, self._classes, self._fold, self._state, codes, offsets),
-            *(self._slots, self._starts, self._hashes, self._kinds, self._arena),
-        ):
+        most = len(data) // 2 + 1  # two words have a byte between them that belongs to neither
+        begins, stops, hashes = (np.empty(most, dtype=np.int64) for _ in range(3))
+        offsets = np.zeros(len(ends) + 1, dtype=np.int64)
+        n = self._cut_words(source, ends, plain, self._classes, self._fold, begins, stops, hashes, offsets)
+        codes = np.empty(n, dtype=np.int32)
+        words = (source, self._fold, begins[:n], stops[:n], hashes[:n])
+        done = 0
+        while True:
+            table = (self._slots, self._starts, self._hashes, self._chunks, self._arena, self._used)
+            done = self._find_rows(*words, done, codes, *table)
+            if done == n:
+                return codes, offsets
             self._grow()
-        return codes[: self._state[CODES]], offsets
 
     def pieces(self, start: int, cut: Callable[[str], list[str]]) -> Iterator[tuple[str, ...] | list[str]]:
         """The pieces that each row from `start` on stands for."""
@@ -230,11 +264,11 @@ class ByteTable:
         low = int(bounds[0])
         raw = self._arena[low : int(bounds[-1])].tobytes()
         edges = (bounds - low).tolist()
-        for kind, begin, end in zip(self._kinds[start : len(self)].tolist(), edges, edges[1:], strict=False):
-            if kind == WORD:
-                yield (raw[begin:end].decode("ascii"),)
-            else:
+        for chunk, (begin, end) in zip(self._chunks[start : len(self)].tolist(), pairwise(edges), strict=True):
+            if chunk:
                 yield cut(raw[begin:end].decode("utf-8", "surrogatepass"))
+            else:
+                yield (raw[begin:end].decode("ascii"),)
 
     def _grow(self) -> None:
         """Twice the rows where they are used up, else twice the bytes."""
@@ -243,10 +277,10 @@ class ByteTable:
             return
         rows = 2 * len(self._hashes)
         self._hashes = _longer(self._hashes, rows)
-        self._kinds = _longer(self._kinds, rows)
+        self._chunks = _longer(self._chunks, rows)
         self._starts = _longer(self._starts, rows + 1)
         self._slots = np.full(_slots_for(rows), -1, dtype=np.int64)
-        self._place(self._slots, self._hashes, len(self))
+        self._place_rows(self._slots, self._hashes, len(self))
 
 
 def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
@@ -279,7 +313,7 @@ def byte_codes(
     rules: Rules,
     table: PieceTable,
     *,
-    kernels: tuple[Callable[..., bool], Callable[..., None]] | None = None,
+    kernels: Kernels | None = None,
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
     """Per block the row of every word or chunk, and where each text begins; fills the table on its way.
 
@@ -308,15 +342,14 @@ def _scanned(
             table.forget()
 
 
-def _utf8(block: list[str]) -> tuple[bytes, NDArray[np.int64]]:
-    """The texts in UTF-8, each followed by a line break, and where each ends. Lone surrogates are kept."""
-    joined = "\n".join(block) + "\n"
-    if joined.isascii():
+def _utf8(block: list[str]) -> tuple[bytes, NDArray[np.int64], NDArray[np.bool_]]:
+    """The texts in UTF-8, each followed by a line break; where each ends; whether it is ASCII. Lone surrogates stay."""
+    plain = np.fromiter((text.isascii() for text in block), dtype=np.bool_, count=len(block))
+    if plain.all():
         lengths = [len(text) for text in block]
-        data = joined.encode("ascii")
+        data = ("\n".join(block) + "\n").encode("ascii")
     else:
         encoded = [text.encode("utf-8", "surrogatepass") for text in block]
         lengths = [len(text) for text in encoded]
         data = b"\n".join(encoded) + b"\n"
-    ends = np.cumsum(np.asarray(lengths, dtype=np.int64) + 1) - 1
-    return data, ends
+    return data, np.cumsum(np.asarray(lengths, dtype=np.int64) + 1) - 1, plain
