@@ -35,7 +35,7 @@ _DOC_COLUMNS = {"docid": "_id", "pid": "_id", "corpus-id": "_id", "passage": "te
 _QUERY_COLUMNS = {"query-id": "_id"}
 _DEEPEST = 32
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-_T = TypeVar("_T", Doc, Query)
+_T = TypeVar("_T")
 
 
 def iter_docs(path: str | Path, *, skip_bad_lines: bool = False, report: Report | None = None) -> Iterator[Doc]:
