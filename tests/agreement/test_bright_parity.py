@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from sleuth.data.readers import read_qrels, read_run
 from sleuth.measures import evaluate, macro
-from sleuth.types import Qrels, Ranking, Run
 
 MEASURES = ("nDCG@10", "R@1", "R@10", "R@100", "P@10", "AP", "RR")
 TABLE = {
@@ -26,34 +23,14 @@ TABLE = {
 }
 
 
-def qrels_of(path: Path) -> Qrels:
-    labels: dict[str, dict[str, int]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            labels.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
-    return Qrels(labels)
-
-
-def run_of(path: Path) -> Run:
-    """float32 and ties by id, straight from the file: this test is about the measures, not about a reader."""
-    scores: dict[str, dict[str, float]] = {}
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            query_id, _, rest = line.rstrip("\n").split(None, 2)
-            doc_id, _, score, _ = rest.rsplit(None, 3)
-            scores.setdefault(query_id, {})[doc_id] = float(score)
-    lists = {q: (list(docs), np.array(list(docs.values()), dtype=np.float32)) for q, docs in scores.items()}
-    return Run({q: Ranking.from_scores(each) for q, each in lists.items()})
-
-
 def test_nine_bright_tasks(shared_data: Path) -> None:
     home, reports = shared_data / "bright_meta", {}
     for task, (queries, labels, *expected) in TABLE.items():
-        qrels = qrels_of(home / "qrels" / f"{task}.tsv")
+        qrels = read_qrels(home / "qrels" / f"{task}.tsv")
         assert (len(qrels), sum(map(len, qrels.values()))) == (queries, labels)
-        run = run_of(home / "runs_reasonir_gpt4cot_top100" / f"{task}.trec.gz")
-        reports[task] = evaluate(qrels, run, MEASURES)
+        run = read_run(home / "runs_reasonir_gpt4cot_top100" / f"{task}.trec.gz")
+        reports[task] = evaluate(qrels, {"reasonir": run}, MEASURES)
         assert [round(100 * reports[task].mean(name), 2) for name in MEASURES] == pytest.approx(expected, abs=0.0051), (
             task
         )
-    assert round(100 * macro(reports).means["sleuth"]["nDCG@10"], 2) == pytest.approx(31.32, abs=0.0051)
+    assert round(100 * macro(reports).means["reasonir"]["nDCG@10"], 2) == pytest.approx(31.32, abs=0.0051)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from sleuth.data.readers import read_qrels, read_run
 from sleuth.measures import evaluate, parse_measure
 from sleuth.types import Qrels, Ranking, Run
 
@@ -47,6 +50,30 @@ def test_every_measure_on_every_query(seed: int) -> None:
     for query_id, values in theirs.items():
         for key in KEYS:
             assert ours[query_id][str(parse_measure(key))] == pytest.approx(values[key], abs=1e-6), (query_id, key)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_measure_through_files(seed: int, tmp_path: Path) -> None:
+    """Both sides read the same files with their own readers; ranks in the file are shuffled on purpose."""
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    qrels, run = random_case(seed)
+    rows = [f"{q} 0 {doc.replace(' ', '_')} {g}" for q, docs in qrels.items() for doc, g in docs.items()]
+    (tmp_path / "qrels").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    rows = [
+        f"{q} Q0 {doc.replace(' ', '_')} {r} {s!r} t"
+        for q, docs in run.items()
+        for r, (doc, s) in enumerate(docs.items())
+    ]
+    (tmp_path / "run").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with (tmp_path / "qrels").open(encoding="utf-8") as labels, (tmp_path / "run").open(encoding="utf-8") as lists:
+        evaluator = pytrec_eval.RelevanceEvaluator(pytrec_eval.parse_qrel(labels), KEYS)
+        theirs = evaluator.evaluate(pytrec_eval.parse_run(lists))
+    report = evaluate(read_qrels(tmp_path / "qrels"), {"r": read_run(tmp_path / "run")}, KEYS, missing="skip")
+    assert report.per_query["r"].keys() == theirs.keys()
+    for query_id, values in theirs.items():
+        for key in KEYS:
+            found = report.per_query["r"][query_id][str(parse_measure(key))]
+            assert found == pytest.approx(values[key], abs=1e-6), (query_id, key)
 
 
 @pytest.mark.parametrize("seed", range(3))
