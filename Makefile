@@ -15,7 +15,7 @@ help: ## list the targets
 $(STAMPS)/core: pyproject.toml constraints.txt
 	@mkdir -p $(STAMPS)
 	test -x $(CORE)/python || $(PYTHON) -m venv .venv
-	$(CORE)/python $(PIP) -e '.[files]' hypothesis pytest pytest-timeout
+	$(CORE)/python $(PIP) -e . hypothesis pytest pytest-timeout
 	@touch $@
 
 $(STAMPS)/minilm: $(STAMPS)/core

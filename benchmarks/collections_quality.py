@@ -23,7 +23,7 @@ from sleuth.data.readers import read_corpus, read_qrels, read_queries
 from sleuth.front import build_index, locate_minilm, make_retriever
 from sleuth.fusion.smoothed import Smoothed
 
-from sleuth.measures.report import evaluate
+from sleuth.measures.evaluation import evaluate
 from sleuth.retrieve.hybrid import Hybrid
 from sleuth.retrieve.lexical import Lexical
 from sleuth.types import Qrels, Query
