@@ -155,7 +155,7 @@ def _build(docs: Iterable[Doc], path: str | Path, *, dense: str | Encoder | None
     encoder = _encoder(dense) if isinstance(dense, str) else dense
     if isinstance(docs, Corpus):
         cut = {"chunk_tokens": docs.chunk_tokens, "overlap": docs.overlap}
-        settings |= {"corpus_identity": docs.name, "chunking": cut, "failed": docs.failed}
+        settings |= {"corpus_identity": docs.name, "chunking": cut, "failed_sources": docs.failed}
     return build(docs, path, encoder=encoder, open_encoder=_encoder, **settings)
 
 

@@ -137,7 +137,7 @@ def members(prefix: str, cls: type, module: str) -> Iterator[dict[str, str] | No
             yield entry(f"{prefix}.{name}", bound, kind, module)
 
 
-def harvest() -> Iterator[dict[str, str] | None]:
+def records() -> Iterator[dict[str, str] | None]:
     """All records, module by module."""
     for name, module in sorted(standard_modules().items()):
         yield entry(name, module, "module", name)
@@ -156,7 +156,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     out = sys.stdout
     sys.stdout = sys.stderr  # a module that talks when imported must not mix with the records
-    for record in harvest():
+    for record in records():
         if record is not None:
             out.write(json.dumps(record, ensure_ascii=True) + "\n")
     out.flush()
