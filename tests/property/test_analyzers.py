@@ -84,8 +84,8 @@ def test_every_token_of_word_is_one_of_code(text: str) -> None:
 
 letters = st.text(alphabet="abcdefghijklmnopqrstuvwxyz'7é", max_size=8)
 suffixes = st.sampled_from(
-    ["", "s", "es", "ies", "ed", "ing", "eed", "bli", "bly", "logi", "logies", "ational", "ization", "fulness", "alize"]
-    + ["ement", "ion", "sion", "ible", "ll", "e", "y", "izer", "iveness", "ical"]
+    ("", "s", "es", "ies", "ed", "ing", "eed", "bli", "bly", "logi", "logies", "ational", "ization", "fulness")
+    + ("alize", "ement", "ion", "sion", "ible", "ll", "e", "y", "izer", "iveness", "ical")
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def streams(name: str, blocks: list[list[str]]) -> list[list[str]]:
     for codes, offsets in byte_codes(blocks, get_analyzer(name).rules, table, kernels=PLAIN):  # type: ignore[attr-defined]
         ids, ends = table.expand(codes, offsets)
         terms = list(table.place)
-        found += [[terms[i] for i in ids[a:b]] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        found += [[terms[i] for i in ids[a:b]] for a, b in pairwise(ends)]
     return found
 
 
