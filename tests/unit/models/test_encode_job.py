@@ -36,7 +36,7 @@ class Counting:
     encode_queries = encode_docs
 
 
-TEXTS = [f"text {n % 230} " + "x" * (n % 7) for n in range(300)]
+TEXTS = [f"text {n % 230} " + "x" * (n % 230 % 7) for n in range(300)]
 
 
 def same(a, b):
