@@ -6,17 +6,18 @@ itself: how an encoder is opened by name, and how a question is answered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleuth.context import Context
-from sleuth.errors import IndexCorrupt, IndexOutdated, UnknownName, UsageError
+from sleuth.errors import FormatError, IndexCorrupt, IndexOutdated, UnknownName, UsageError
 from sleuth.hits import Hits, above, best_of_each, diverse, text_vectors, without_near_duplicates
 from sleuth.types import Doc, Query, Ranking
 
 if TYPE_CHECKING:
+    from sleuth.data.corpus import Corpus
     from sleuth.data.lines import Problem
     from sleuth.index.handle import Index, IndexView
     from sleuth.index.report import IndexReport
@@ -154,9 +155,21 @@ def _build(docs: Iterable[Doc], path: str | Path, *, dense: str | Encoder | None
 
     encoder = _encoder(dense) if isinstance(dense, str) else dense
     if isinstance(docs, Corpus):
-        cut = {"chunk_tokens": docs.chunk_tokens, "overlap": docs.overlap}
-        settings |= {"corpus_identity": docs.name, "chunking": cut, "failed_sources": docs.failed}
+        corpus, docs = docs, _some(docs)
+        cut = {"chunk_tokens": corpus.chunk_tokens, "overlap": corpus.overlap}
+        settings |= {"corpus_identity": corpus.name, "chunking": cut, "failed_sources": corpus.failed}
     return build(docs, path, encoder=encoder, open_encoder=_encoder, **settings)
+
+
+def _some(corpus: Corpus) -> Iterator[Doc]:
+    """The corpus's documents; one without any is refused before anything is changed."""
+    found = False
+    for doc in corpus:
+        found = True
+        yield doc
+    if not found:
+        unread = f" Not read: {'; '.join(map(str, corpus.problems[:3]))}." if corpus.problems else ""
+        raise FormatError(corpus.name, f"no documents in this corpus, so there is nothing to index.{unread}")
 
 
 def open_index(path: str | Path, *, encoder: Encoder | None = None) -> Index:

@@ -1,38 +1,58 @@
-"""The commands as a user calls them, in processes of their own where exit codes and pipes matter."""
+"""The commands as a user calls them; in a process of their own where the process itself matters."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from sleuth.cli.app import run
+
+Run = Callable[..., "Said"]
+
+
+@dataclass
+class Said:
+    """What a command said."""
+
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="module")
-def sleuth() -> Run:
-    """Run `sleuth …` and return what it said."""
+def sleuth() -> Iterator[Run]:
+    """Run `sleuth …` through its entry point in this process, with pipes for streams as a script would have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("COLUMNS", "60")
 
-    def call(*arguments: object, stdin: str | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "sleuth", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            input=stdin if stdin is not None else "",
-            timeout=100,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "60", "OMP_NUM_THREADS": "1"},
-        )
-        assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        def call(*arguments: object, stdin: str = "", code: int = 0) -> Said:
+            streams = {
+                name: io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+                for name in ("stdout", "stderr")
+            }
+            with pytest.MonkeyPatch.context() as inner:
+                inner.setattr(sys, "argv", ["sleuth", *map(str, arguments)])
+                inner.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
+                for name, stream in streams.items():
+                    inner.setattr(sys, name, stream)
+                try:
+                    run()
+                    left = 0
+                except SystemExit as end:
+                    left = int(end.code or 0)
+            said = Said(*(stream.buffer.getvalue().decode() for stream in streams.values()))
+            assert left == code, f"exit {left}, expected {code}\n{said.stdout}\n{said.stderr}"
+            return said
 
-    return call
+        yield call
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +83,7 @@ def index(sleuth: Run, handbook: Path, tmp_path_factory: pytest.TempPathFactory)
     return path
 
 
-def as_json(done: subprocess.CompletedProcess[str]) -> dict:  # type: ignore[type-arg]
+def as_json(done: Said) -> dict:  # type: ignore[type-arg]
     return json.loads(done.stdout)
 
 
@@ -75,7 +95,8 @@ def test_search_finds_and_cites(sleuth: Run, index: Path) -> None:
     assert best["rank"] == 1
     assert best["metadata"]["source"] == "guide/keys.md"
     assert best["doc_id"].startswith("guide/keys.md#")
-    assert "Emergency" in best["metadata"]["heading"]
+    assert best["metadata"]["heading"] == "Keys"
+    assert (best["metadata"]["start"], best["metadata"]["end"]) == (0, len(best["text"]))
 
 
 def test_search_korean(sleuth: Run, index: Path) -> None:
@@ -155,7 +176,7 @@ def test_inspect_delete_compact(sleuth: Run, handbook: Path, tmp_path: Path) -> 
 def test_a_damaged_index_is_named_by_check(sleuth: Run, handbook: Path, tmp_path: Path) -> None:
     path = tmp_path / "i"
     sleuth("index", handbook, "-o", path)
-    victim = max((p for p in path.rglob("*") if p.is_file() and p.suffix == ".npy"), key=lambda p: p.stat().st_size)
+    victim = max((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     content = bytearray(victim.read_bytes())
     content[-1] ^= 0xFF
     victim.write_bytes(content)
@@ -238,7 +259,15 @@ def test_doctor_models_version(sleuth: Run) -> None:
     assert "nobody" in sleuth("models", "get", "nobody", code=2).stderr
 
 
-def test_a_reader_that_closes_the_pipe_is_no_traceback(index: Path) -> None:
-    command = f'"{sys.executable}" -m sleuth search "{index}" "keys oven rotate" | head -n 1'
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+def test_a_process_of_its_own(index: Path, tmp_path: Path) -> None:
+    """`python -m sleuth`: exit codes, a closed pipe, no traceback."""
+    command = [sys.executable, "-m", "sleuth"]
+    environment = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(
+        [*command, "search", tmp_path / "none", "x"], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert (done.returncode, "Traceback" in done.stderr, "\x1b" in done.stderr) == (1, False, False)
+    pipe = f'"{sys.executable}" -m sleuth search "{index}" "keys oven rotate" | head -n 1'
+    done = subprocess.run(pipe, shell=True, capture_output=True, text=True, timeout=60, env=environment)
     assert "Traceback" not in done.stderr
+    assert done.stdout.strip()
