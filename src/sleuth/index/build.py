@@ -135,10 +135,18 @@ def stored_settings(path: str | Path) -> Settings | None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Never write into a folder that holds anything but an index."""
-    if path.exists() and not is_ours(path):
+    """Never write into a folder of other things; a sound index may have a stranger's file beside its own."""
+    if not path.exists() or is_ours(path):
+        return
+    try:
+        read_manifest(path)
+    except IndexOutdated:
+        return
+    except IndexError_ as error:
         what = "a folder with other files" if path.is_dir() else "a file"
-        raise IndexCorrupt(f"{path} is {what}, not an index, and is left alone; name a new folder for the index")
+        raise IndexCorrupt(
+            f"{path} is {what}, not an index, and is left alone; name a new folder for the index ({error})"
+        ) from error
 
 
 def _usable_base(path: Path, replace: bool) -> Snapshot | None:

@@ -107,11 +107,18 @@ class IdTable:
             found[asked] = row if name == ids[asked] else self._find_next(ids[asked], int(at[asked]) + 1, keys[asked])
         return found
 
+    def find_one(self, name: bytes) -> int:
+        """As `find`, for one id."""
+        if len(self) == 0:
+            return -1
+        key = np.uint64(int.from_bytes(blake2b(name, digest_size=8).digest(), "little"))
+        return self._find_next(name, int(np.searchsorted(self._keys, key)), key)
+
     def _find_next(self, name: bytes, at: int, key: np.uint64) -> int:
-        """The row of an id among further equal keys."""
+        """The row of an id among the keys equal to its own, from this one on."""
         while at < len(self) and self._keys[at] == key:
             row = int(self._rows[at])
-            if self.names(np.array([row])) == [name]:
+            if self._bytes[int(self._offsets[row]) : int(self._offsets[row + 1])].tobytes() == name:
                 return row
             at += 1
         return -1

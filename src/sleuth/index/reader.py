@@ -68,7 +68,7 @@ class StoredDocs(Mapping[str, Doc]):
     def _position(self, doc_id: object) -> int:
         if not isinstance(doc_id, str):
             return -1
-        position = int(self._snapshot.positions([doc_id])[0])
+        position = self._snapshot.position(doc_id)
         return -1 if position >= 0 and self._within is not None and not self._within[position] else position
 
 

@@ -37,7 +37,7 @@ def digest(content: bytes) -> bytes:
 
 
 def record_line(doc: Doc) -> bytes:
-    """A document as it is stored: one line of JSON.
+    """A document as it is stored: one line of JSON. What JSON lacks becomes what is nearest: NaN null, a tuple a list.
 
     Raises:
         UsageError: It is no Doc, or its metadata or text can't be written as JSON; names the document.

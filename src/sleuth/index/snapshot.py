@@ -89,6 +89,15 @@ class Snapshot:
             found[here] = rows[here] + base
         return found
 
+    def position(self, doc_id: str) -> int:
+        """The position of one id, -1 if it is not in the index."""
+        name = doc_id.encode("utf-8", "surrogatepass")
+        for base, segment in zip(self.bases.tolist(), self.segments, strict=False):
+            row = segment.ids.find_one(name)
+            if row >= 0 and (segment.live is None or segment.live[row]):
+                return int(base + row)
+        return -1
+
     def hashes(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(n, 32) hashes of text and record at these positions."""
         rows = np.zeros((len(positions), 2 * HASH_BYTES), dtype=np.uint8)

@@ -267,3 +267,10 @@ def test_a_foreign_folder_is_never_written_to(docs: list[Doc], tmp_path: Path) -
         with pytest.raises(IndexCorrupt, match="left alone"):
             build_index(docs, path, replace=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "precious.txt"]
+
+
+def test_a_stray_file_beside_a_sound_index_does_no_harm(make: Make, docs: list[Doc]) -> None:
+    index = make(docs)
+    (index.path / ".DS_Store").write_text("stray")
+    assert counts(make(docs[1:])) == {"unchanged": 39, "removed": 1}
+    assert (index.path / ".DS_Store").read_text() == "stray"

@@ -43,6 +43,7 @@ def test_finds_every_id_and_nothing_else() -> None:
     assert find(it, ["b", "", "a ", "A#0", "문서"]) == [-1] * 5
     assert [name.decode() for name in it.names(np.array([3, 0, 3]))] == [ODD[3], ODD[0], ODD[3]]
     assert find(it, []) == []
+    assert [it.find_one(name.encode()) for name in [*ODD, "b", ""]] == [*range(len(ODD)), -1, -1]
 
 
 def test_rank_is_descending_byte_order() -> None:
@@ -66,6 +67,7 @@ def test_refuses_what_is_no_id(bad: object) -> None:
 
 def test_empty_and_damaged_columns() -> None:
     assert find(table([]), ["a"]) == [-1]
+    assert table([]).find_one(b"a") == -1
     columns = IdTable.columns([b"a", b"b"])
     with pytest.raises(IndexCorrupt, match="rank"):
         IdTable({name: column for name, column in columns.items() if name != "rank"})
