@@ -85,7 +85,7 @@ def assert_answers_alike(changed: Index, fresh: Index) -> None:
         assert changed.df(term) == fresh.df(term)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=BATCHES, steps=STEPS)
 def test_any_history_answers_like_a_fresh_build(start: list[Doc], steps: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def test_any_history_answers_like_a_fresh_build(start: list[Doc], steps: list[tu
         assert_answers_alike(open_index(path), open_index(Path(folder) / "fresh"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=BATCHES, cut=st.integers(0, 8))
 def test_parts_and_merges_leave_the_bytes_of_one_build(start: list[Doc], cut: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
