@@ -226,6 +226,9 @@ _DEFINITION = re.compile(
 _CLOSER = re.compile(r"\s*(?:[}\])]|end\b|\{[ \t]*$)")
 _ATTACHED = ("#", "//", "/*", "*", "@", "--", ";", "[")
 
+_LONGEST_DECORATOR = 20
+"""Lines; a parenthesis that stays open longer is no decorator's."""
+
 
 def _source(text: str, found: Outline) -> None:
     """Definitions are sections, nested by indentation; groups of lines between blank ones are blocks."""
@@ -261,24 +264,23 @@ def _source(text: str, found: Outline) -> None:
 def _definitions(lines: list[tuple[int, str]]) -> dict[int, tuple[str, int]]:
     """First line of each definition (its decorators and comments included) -> (its name, the line that names it)."""
     heads: dict[int, tuple[str, int]] = {}
-    top = 0
+    top = -1  # where the comments and decorators begin that end on the line above
+    depth = 0  # open parentheses of a decorator
     for number, (_, line) in enumerate(lines):
-        bare = line.lstrip()
-        attached = bool(bare) and bare.startswith(_ATTACHED)
-        if attached and number and lines[number - 1][1].lstrip().startswith(_ATTACHED) and _same(lines, number):
-            continue
-        if attached:
-            top = number
+        bare = line.strip()
+        if depth and number - top > _LONGEST_DECORATOR:
+            depth = 0
+        if depth or (bare and bare.startswith(_ATTACHED)):
+            if top < 0 or (not depth and _indent(line) != _indent(lines[top][1])):
+                top = number
+            if depth or bare.startswith("@"):
+                depth = max(0, depth + bare.count("(") - bare.count(")"))
             continue
         if (match := _DEFINITION.match(bare)) is not None:
-            above = number and lines[number - 1][1].lstrip().startswith(_ATTACHED) and _same(lines, number)
+            above = top >= 0 and _indent(lines[top][1]) == _indent(line)
             heads[top if above else number] = (match.group(1).rstrip(":."), number)
+        top = -1
     return heads
-
-
-def _same(lines: list[tuple[int, str]], number: int) -> bool:
-    """Whether this line is indented like the one above."""
-    return _indent(lines[number][1]) == _indent(lines[number - 1][1])
 
 
 def _indent(line: str) -> int:
