@@ -28,43 +28,11 @@ BLOCK = 10_000
 STOP_MASS = 0.35
 WORDS_A_DOC = 60
 # Lucene's 33 English stop words, the frequent ones first.
-STOP_WORDS = tuple(
-    [
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "a",
-        "is",
-        "that",
-        "for",
-        "it",
-        "with",
-        "as",
-        "was",
-        "on",
-        "be",
-        "by",
-        "at",
-        "this",
-        "are",
-        "not",
-        "or",
-        "an",
-        "but",
-        "will",
-        "if",
-        "their",
-        "they",
-        "there",
-        "these",
-        "such",
-        "then",
-        "into",
-        "no",
-    ]
-)
+_FREQUENT_FIRST = """
+    the of and to in a is that for it with as was on be by at this are not or an but will if their they there these such
+    then into no
+"""
+STOP_WORDS = tuple(_FREQUENT_FIRST.split())
 SUFFIXES = ("", "", "", "", "", "s", "ed", "ing", "ation", "ness", "ment", "al", "ly", "ity")
 
 

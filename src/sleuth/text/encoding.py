@@ -223,6 +223,8 @@ def _codes(
         rows = array("i")
         ends = np.zeros(len(block) + 1, dtype=np.int64)
         for at, text in enumerate(block, start=1):
+            if not rules.case_matters and text.isascii():
+                text = text.lower()  # noqa: PLW2901  fewer distinct pieces
             rows.extend(map(codes.__getitem__, rules.pieces(text)))
             ends[at] = len(rows)
         table.extend((piece,) for piece in codes.new)
