@@ -275,7 +275,7 @@ def join_excluded(queries: Sequence[Query], path: str | Path) -> Joined:
     Raises:
         FormatError: A bad line.
     """
-    lines, found = Lines(path), {}
+    lines, found = Lines(path, hint=""), {}
     for number, line in lines:
         try:
             record = json_object(line)

@@ -26,13 +26,25 @@ import orjson
 
 from sleuth.errors import FormatError, UsageError
 
-__all__ = ["LONGEST_LINE_BYTES", "BadRecord", "Lines", "Problem", "Report", "json_object", "opening", "reading"]
+__all__ = [
+    "LONGEST_LINE_BYTES",
+    "SKIP_ARGUMENT",
+    "SKIP_FLAG",
+    "BadRecord",
+    "Lines",
+    "Problem",
+    "Report",
+    "json_object",
+    "opening",
+    "reading",
+]
 
 LONGEST_LINE_BYTES = 64 << 20
 """A longer line is refused unread, so memory stays bounded (ours; BRIGHT's longest record has 0.3 MB)."""
 
 _OPENING_BYTES = 1 << 16
-_SKIP_HINT = "Pass --skip-bad-lines (skip_bad_lines=True) to leave such lines out and count them."
+SKIP_FLAG = "Pass --skip-bad-lines (skip_bad_lines=True) to leave such lines out and count them."
+SKIP_ARGUMENT = "Pass skip_bad_lines=True to leave such lines out and count them."
 _LOG = logging.getLogger("sleuth.data")
 
 
@@ -122,12 +134,22 @@ class Lines:
         path: Plain or gzip.
         skip_bad_lines: Count and report bad lines instead of raising.
         report: Gets each line left out; without it, one warning is logged at the end of the file.
+        hint: Ends the message about a bad line: what the user can do. Commands have a flag where they read a
+            corpus, labels or a run.
 
     Attributes:
         skipped: Lines left out so far.
     """
 
-    def __init__(self, path: str | Path, *, skip_bad_lines: bool = False, report: Report | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        skip_bad_lines: bool = False,
+        report: Report | None = None,
+        hint: str = SKIP_FLAG,
+    ) -> None:
+        self.hint = hint
         self.path = Path(path)
         self.skip_bad_lines = skip_bad_lines
         self.report = report
@@ -159,7 +181,7 @@ class Lines:
             FormatError: Unless bad lines are to be skipped.
         """
         if not self.skip_bad_lines:
-            raise FormatError(self.path, f"{reason} {_SKIP_HINT}", line=line)
+            raise FormatError(self.path, f"{reason} {self.hint}".rstrip(), line=line)
         problem = Problem(str(self.path), str(reason), line)
         self.skipped += 1
         self._first = self._first or problem

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sleuth.data.lines import BadRecord, Lines, Report, json_object, opening
+from sleuth.data.lines import SKIP_ARGUMENT, BadRecord, Lines, Report, json_object, opening
 from sleuth.errors import FormatError
 from sleuth.types import Doc, Query
 
@@ -54,7 +54,7 @@ def iter_queries(path: str | Path, *, skip_bad_lines: bool = False, report: Repo
     Raises:
         FormatError: A bad line, unless they are to be skipped, or a file that is neither.
     """
-    lines = Lines(path, skip_bad_lines=skip_bad_lines, report=report)
+    lines = Lines(path, skip_bad_lines=skip_bad_lines, report=report, hint=SKIP_ARGUMENT)
     yield from distinct(lines, lambda these: _records(these, query_of, _query_of_row), lambda query: query.query_id)
 
 

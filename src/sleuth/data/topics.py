@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sleuth.data.lines import BadRecord, Lines, Report
+from sleuth.data.lines import SKIP_ARGUMENT, BadRecord, Lines, Report
 from sleuth.data.records import distinct, id_of
 from sleuth.data.trec import decoded
 from sleuth.types import Query
@@ -28,7 +28,7 @@ def iter_topics(path: str | Path, *, skip_bad_lines: bool = False, report: Repor
     Raises:
         FormatError: A topic without number or text, or text outside all topics.
     """
-    lines = Lines(path, skip_bad_lines=skip_bad_lines, report=report)
+    lines = Lines(path, skip_bad_lines=skip_bad_lines, report=report, hint=SKIP_ARGUMENT)
     yield from distinct(lines, _topics, lambda query: query.query_id)
 
 

@@ -179,6 +179,13 @@ class TestQueries:
         with pytest.raises(FormatError, match=f"line 1: {reason}"):
             read_queries(put(tmp_path / "q.jsonl", row))
 
+    def test_only_commands_with_the_flag_name_it(self, tmp_path: Path) -> None:
+        path = put(tmp_path / "x.jsonl", {"_id": "a"})
+        with pytest.raises(FormatError, match=r"\. Pass skip_bad_lines=True to leave"):
+            read_queries(path)
+        with pytest.raises(FormatError, match=r"\. Pass --skip-bad-lines \(skip_bad_lines=True\) to leave"):
+            list(read_corpus(path))
+
     def test_tsv_and_folder(self, tmp_path: Path) -> None:
         assert read_queries(put(tmp_path / "q.tsv", "1\twhy is it?", "2\t왜?")) == [
             Query("1", "why is it?"),
