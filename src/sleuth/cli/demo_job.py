@@ -181,7 +181,7 @@ def _show_korean(korean: Mapping[str, Report], screen: DemoScreen) -> None:
         title=f"nDCG@10 of the {queries} questions that exist in both languages",
     )
     screen.say(
-        "Korean questions share no words with English documents, and MiniLM knows only English. The way out:\n"
+        "Korean questions share next to no words with English documents, and MiniLM knows only English. The way out:\n"
         "a rewriter that restates the question in English, or a multilingual encoder (--dense NAME, extra 'models')."
     )
 

@@ -24,7 +24,7 @@ class LabelReport:
 
     Attributes:
         qrels: query_id -> {doc_id: grade}, by the documents' own ids.
-        missing: (query_id, name) of labels whose name this Python does not have.
+        missing: (query_id, name) of labels above 0 whose name this Python does not have.
         reasons: (query_id, doc_id) -> why the document has its grade, for grades above 0.
     """
 
@@ -62,7 +62,8 @@ def pydocs_qrels(docs: Pydocs, split: Split = "test") -> LabelReport:
         judged = labels.setdefault(query_id, {})
         doc_id = docs.doc_id_of.get(name)
         if doc_id is None:
-            missing.append((query_id, name))
+            if int(grade) > 0:  # without its document, a 0 says nothing
+                missing.append((query_id, name))
         elif int(grade) > judged.get(doc_id, -1):
             judged[doc_id] = int(grade)
             if reason:
