@@ -7,7 +7,7 @@ of other scripts do.
 
 PyStemmer's `porter` lacks the three, and undoubles before -ed and -ing only b d f g m n p r t, where the paper and
 Lucene undouble every consonant but l s z ("revved": Lucene `rev`, PyStemmer `revv`). It is written in C, so words go
-there unless they hold the letters of a difference; `porter` below is the whole algorithm, for those few words and as
+there unless they hold the letters of a difference; `porter_stem` below is the whole algorithm, for those few words and as
 the yardstick in tests.
 """
 
@@ -17,7 +17,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["lucene_stems", "porter", "snowball_porter"]
+__all__ = ["lucene_stems", "porter_stem", "snowball_porter"]
 
 # Where the two can differ. Step 1 turns a final "y" to "i", so [iy] covers every way in which "bli" or "logi" can stand
 # before step 2.
@@ -80,12 +80,12 @@ def lucene_stems(words: list[str]) -> list[str]:
     """
     stems: list[str] = snowball_porter().stemWords(words)
     return [
-        word if len(word) <= 2 else porter(word) if _DIFFERS.search(word) else stem
+        word if len(word) <= 2 else porter_stem(word) if _DIFFERS.search(word) else stem
         for word, stem in zip(words, stems, strict=True)
     ]
 
 
-def porter(word: str) -> str:
+def porter_stem(word: str) -> str:
     """The stem of one lower-case word."""
     if len(word) <= 2:
         return word

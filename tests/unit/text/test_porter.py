@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sleuth.text.porter import lucene_stems, porter, snowball_porter
+from sleuth.text.porter import lucene_stems, porter_stem, snowball_porter
 
 # The examples of the paper, step by step, after the whole algorithm.
 PAPER = {
@@ -34,7 +34,7 @@ PAPER = {
 
 @pytest.mark.parametrize(("word", "stem"), PAPER.items())
 def test_the_papers_examples(word: str, stem: str) -> None:
-    assert porter(word) == stem
+    assert porter_stem(word) == stem
     assert lucene_stems([word]) == [stem]
 
 
