@@ -44,15 +44,18 @@ class DemoScreen:
 
 
 def demo_systems(index: Index) -> dict[str, Retriever]:
-    """The systems of the demo's table, the plain one first."""
+    """The systems of the demo's table, the plain one first; they share their parts."""
     from sleuth.front import make_retriever
+    from sleuth.retrieve.hybrid import Hybrid
 
-    systems = {"BM25": make_retriever(index, "bm25"), "BM25 + RM3": make_retriever(index, "bm25", feedback="rm3")}
+    lexical = make_retriever(index, "bm25")
+    systems: dict[str, Retriever] = {"BM25": lexical, "BM25 + RM3": make_retriever(index, "bm25", feedback="rm3")}
     if index.has_vectors:
+        dense = make_retriever(index, "dense")
         systems |= {
-            "MiniLM": make_retriever(index, "dense"),
-            "RRF": make_retriever(index, "hybrid", fusion="rrf"),
-            "default hybrid": make_retriever(index, "hybrid"),
+            "MiniLM": dense,
+            "RRF": Hybrid(lexical, dense, fusion="rrf"),
+            "default hybrid": Hybrid(lexical, dense),
         }
     return systems
 
@@ -127,15 +130,16 @@ def _measure(index: Index, docs: Pydocs, folder: Path, context: Context) -> tupl
     labels = pydocs_qrels(docs, "test")
     queries = pydocs_queries("test")
     runs: dict[str, Run] = {}
-    for name, system in demo_systems(index).items():
+    systems = demo_systems(index)
+    for name, system in systems.items():
         runs[name] = system.retrieve(queries, depth=DEPTH, context=context).run
         write_run(runs[name], folder / f"{name.lower().replace(' + ', '-').replace(' ', '-')}.trec")
     report = evaluate(labels.qrels, runs, MEASURES, baseline="BM25", seed=context.seed)
     report.to_csv(folder / "per-query.csv")
-    return report, _korean(index, labels.qrels, context), labels.missing
+    return report, _korean(systems, labels.qrels, context), labels.missing
 
 
-def _korean(index: Index, qrels: Qrels, context: Context) -> dict[str, Report]:
+def _korean(systems: Mapping[str, Retriever], qrels: Qrels, context: Context) -> dict[str, Report]:
     """The questions that exist in Korean, asked in both languages, over the same labels."""
     from sleuth.measures.evaluation import evaluate
 
@@ -145,7 +149,7 @@ def _korean(index: Index, qrels: Qrels, context: Context) -> dict[str, Report]:
     subset = Qrels({query_id: qrels[query_id] for query_id in asked})
     found = {}
     for language, queries in (("English", english), ("Korean", korean)):
-        runs = {name: _run(system, queries, context) for name, system in demo_systems(index).items()}
+        runs = {name: _run(system, queries, context) for name, system in systems.items()}
         found[language] = evaluate(subset, runs, ["nDCG@10"], baseline="BM25", seed=context.seed)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,47 @@ from sleuth.context import Context
 from sleuth.errors import UsageError
 from sleuth.fusion.combine import fuse
 from sleuth.retrieve.views import Combine, ReadQuery, check_depth
-from sleuth.stages import Encoder, StageResult
+from sleuth.stages import Embeddings, Encoder, StageResult
 from sleuth.types import Query, QueryView, Ranking, Run
 
 if TYPE_CHECKING:
     from sleuth.index.handle import IndexView
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "QueryVectors"]
+
+REMEMBERED = 4096
+"""Query texts whose vectors are kept (ours: 6 MB at 384 dimensions, more than any benchmark's queries)."""
+
+
+class QueryVectors:
+    """Encodes queries and remembers them: retrieving, scoring and explaining ask for the same vectors.
+
+    Args:
+        encoder: Its vectors of one text must not depend on the other texts of a call.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._kept: OrderedDict[str, tuple[NDArray[np.float32], int, bool]] = OrderedDict()
+
+    def of(self, texts: Sequence[str], context: Context | None = None) -> Embeddings:
+        """As `encoder.encode_queries`, each distinct text encoded once."""
+        kept = self._kept
+        new = list(dict.fromkeys(text for text in texts if text not in kept))
+        fresh = (
+            dict(zip(new, self._rows(self.encoder.encode_queries(new, context=context)), strict=True)) if new else {}
+        )
+        rows = [fresh[text] if text in fresh else kept[text] for text in texts]
+        kept.update(fresh)
+        while len(kept) > REMEMBERED:
+            kept.popitem(last=False)
+        vectors = np.stack([row[0] for row in rows]) if rows else np.zeros((0, self.encoder.dim), dtype=np.float32)
+        n_tokens = np.array([row[1] for row in rows], dtype=np.int32)
+        return Embeddings(vectors, n_tokens, np.array([row[2] for row in rows], dtype=np.bool_))
+
+    @staticmethod
+    def _rows(found: Embeddings) -> list[tuple[NDArray[np.float32], int, bool]]:
+        return list(zip(found.vectors, found.n_tokens.tolist(), found.truncated.tolist(), strict=True))
 
 
 class Dense:
@@ -56,6 +91,7 @@ class Dense:
                 f"the index's vectors are of {index.encoder_identity}, this encoder is {self.encoder.identity}; "
                 "encode the index with this one, or search with the index's own"
             )
+        self.query_vectors = QueryVectors(self.encoder)
         self.read = ReadQuery(query_view, combine, separator, text_repeat)
         self.name = name
 
@@ -92,7 +128,7 @@ class Dense:
 
     def explain(self, query: Query, doc_id: str) -> Mapping[str, Any]:
         """The cosine, and whether the encoder read the query to its end."""
-        embeddings = self.encoder.encode_queries(list(self.read.texts(query)))
+        embeddings = self.query_vectors.of(self.read.texts(query))
         vector = embeddings.vectors.sum(axis=0) if self.read.combine != "rrf" else embeddings.vectors[0]
         return {
             "stage": self.name,
@@ -110,7 +146,7 @@ class Dense:
             views = self.read.texts(query)
             texts += views
             owners += [at] * len(views)
-        embeddings = self.encoder.encode_queries(texts, context=context)
+        embeddings = self.query_vectors.of(texts, context)
         vectors, cut = embeddings.vectors, int(embeddings.truncated.sum())
         if self.read.combine != "rrf" and len(owners) != len(queries):
             summed = np.zeros((len(queries), vectors.shape[1]), dtype=np.float32)

@@ -64,6 +64,7 @@ class Lexical:
         self.feedback = feedback
         self.read = ReadQuery(query_view, combine, separator, text_repeat)
         self.name = name
+        self._df: dict[str, int] = {}
 
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The best `depth` documents that share a term with each query."""
@@ -168,7 +169,15 @@ class Lexical:
         assert self.feedback is not None
         docs = self.index.docs
         feedback = [(self.index.analyzer.tokens(docs[hit.doc_id].full_text), hit.score) for hit in first]
-        return self.feedback.expand(self._weights(terms), feedback, df=self.index.df, n_docs=self.index.n_docs)
+        return self.feedback.expand(
+            self._weights(terms), feedback, df=self._document_frequency, n_docs=self.index.n_docs
+        )
+
+    def _document_frequency(self, term: str) -> int:
+        """Looked up once a term: feedback documents share most of theirs."""
+        if term not in self._df:
+            self._df[term] = self.index.df(term)
+        return self._df[term]
 
     def _one_list(self, plan: list[Terms], lists: list[Ranking], depth: int) -> Ranking:
         """Several rewrites' lists as one: reciprocal ranks, or exact sums over their union."""
