@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.machine import header
 from sleuth.data.readers import read_corpus, read_qrels, read_queries
 from sleuth.front import build_index, locate_minilm, make_retriever
 from sleuth.fusion.smoothed import Smoothed
-
 from sleuth.measures.evaluation import evaluate
 from sleuth.retrieve.hybrid import Hybrid
 from sleuth.retrieve.lexical import Lexical
