@@ -1,7 +1,7 @@
 """From texts to token streams: each distinct piece is analyzed once, texts go through in blocks.
 
 Two paths give the same stream. The pure one cuts texts with regular expressions and looks every piece up in a
-dictionary. The byte path (`byte_words`, extra `fast`) works on UTF-8 and is about three times as fast; loading its
+dictionary. The byte path (`byte_words`, extra `fast`) works on UTF-8 and is two to three times as fast; loading its
 compiled code takes most of a second, so it is used only where there is enough text to win that back.
 """
 
