@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sleuth.text.chunk import count_tokens, cut
-from sleuth.text.outline import outline
+from sleuth.text.outline import structure_of
 
 KINDS = ["plain", "markdown", "rst", "source"]
 
@@ -47,7 +47,7 @@ def test_chunks_are_slices_that_fit_and_lose_nothing(
 @settings(max_examples=100, deadline=None)
 @given(text=texts, kind=st.sampled_from(KINDS))
 def test_blocks_lie_in_order_and_hold_all_that_is_visible(text: str, kind: str) -> None:
-    found = outline(text, kind)
+    found = structure_of(text, kind)
     at = 0
     for block in found.blocks:
         assert 0 <= block.start < block.end <= len(text)

@@ -25,7 +25,7 @@ from sleuth.data.html import Unreadable, page_of
 from sleuth.errors import MissingExtra
 from sleuth.text.chunk import Chunk, cut, cut_along
 from sleuth.text.clean import cleaned
-from sleuth.text.outline import Outline, outline
+from sleuth.text.outline import Outline, structure_of
 
 __all__ = ["LARGEST_FILE_BYTES", "FileText", "kind_of", "text_of"]
 
@@ -95,7 +95,7 @@ def text_of(path: Path, kind: FileKind) -> FileText:
         text = _decoded(handle.read(LARGEST_FILE_BYTES + 1))
     if kind == "html":
         return FileText(*page_of(text))
-    return FileText(text, outline(text, kind))
+    return FileText(text, structure_of(text, kind))
 
 
 def _decoded(data: bytes) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sleuth.errors import UsageError
-from sleuth.text.outline import Block, Outline, TextKind, outline
+from sleuth.text.outline import Block, Outline, TextKind, structure_of
 
 __all__ = ["CHUNK_TOKENS", "OVERLAP", "Chunk", "budget_of", "count_tokens", "cut", "cut_along"]
 
@@ -77,7 +77,7 @@ def cut(text: str, *, kind: TextKind = "plain", max_tokens: int = CHUNK_TOKENS, 
     Raises:
         UsageError: A budget out of range.
     """
-    return cut_along(text, outline(text, kind), max_tokens=max_tokens, overlap=overlap)
+    return cut_along(text, structure_of(text, kind), max_tokens=max_tokens, overlap=overlap)
 
 
 def cut_along(text: str, found: Outline, *, max_tokens: int = CHUNK_TOKENS, overlap: int = OVERLAP) -> list[Chunk]:

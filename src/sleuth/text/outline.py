@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Block", "BlockKind", "Outline", "TextKind", "outline"]
+__all__ = ["Block", "BlockKind", "Outline", "TextKind", "structure_of"]
 
 TextKind = Literal["plain", "markdown", "rst", "source"]
 BlockKind = Literal["heading", "prose", "code"]
@@ -66,7 +66,7 @@ class Outline:
         return " > ".join(self.titles[number] for number in path if self.titles[number])
 
 
-def outline(text: str, kind: TextKind = "plain") -> Outline:
+def structure_of(text: str, kind: TextKind = "plain") -> Outline:
     """The structure of a text of this kind."""
     found = Outline()
     _READERS[kind](text, found)
