@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleuth.errors import ShapeError, UsageError
+from sleuth.index.candidates import CandidatePool, ExcludedRows
 
 __all__ = ["DenseSearcher", "Float32Scan", "Found", "Scan"]
 
@@ -24,7 +25,8 @@ Found = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Rows and scores, best first."""
 
 BLOCK_ROWS = 8192
-"""Vectors of a block: 2k to 16k are equally fast on Zen 3 (measured, 384 dimensions, 128 queries)."""
+"""Vectors of a block: 2k to 16k are equally fast on Zen 3 (measured, 384 dimensions, 128 queries). A few queries
+take up to 16 times as many."""
 
 BATCH_QUERIES = 128
 """Queries that share a pass over the vectors; their scores of a block are 4 MB (ours)."""
@@ -32,15 +34,15 @@ BATCH_QUERIES = 128
 RESCORE_ROWS = 4096
 """Candidates whose scores are computed in float64 at a time: 12 MB at 384 dimensions (ours)."""
 
-LOWEST = np.finfo(np.float32).min
-
 
 class Scan(Protocol):
-    """Approximate scores of a block, fast."""
+    """Approximate scores of a block, fast.
 
-    def head(self, depth: int) -> int:
-        """How many of the best approximate scores surely hold the best `depth` exact ones, rounding aside."""
-        ...
+    Attributes:
+        least_queries: Smaller batches are scanned in float32 by the searcher itself.
+    """
+
+    least_queries: int
 
     def prepare(self, queries: Floats) -> Any:
         """Queries (B, dim) in the scan's own form."""
@@ -50,16 +52,22 @@ class Scan(Protocol):
         """(B, end - begin) approximate inner products with these rows of a segment; the caller may overwrite it."""
         ...
 
+    def error(self, prepared: Any, segment: int, begin: int, end: int, longest: float) -> NDArray[np.float64]:
+        """(B,) how far a score of this block lies from the exact one at most, float32's rounding aside.
+
+        Args:
+            longest: No vector of the block is longer.
+        """
+        ...
+
 
 class Float32Scan:
     """The scan of numpy: matrix products in float32."""
 
+    least_queries = 1
+
     def __init__(self, segments: Sequence[Floats]) -> None:
         self._segments = segments
-
-    def head(self, depth: int) -> int:
-        """Float32's own rounding is allowed for by the searcher."""
-        return depth
 
     def prepare(self, queries: Floats) -> Floats:
         """As they are."""
@@ -69,6 +77,10 @@ class Float32Scan:
         """One matrix product."""
         product: Floats = prepared @ self._segments[segment][begin:end].T
         return product
+
+    def error(self, prepared: Floats, segment: int, begin: int, end: int, longest: float) -> NDArray[np.float64]:
+        """None: the searcher allows for float32's rounding itself."""
+        return np.zeros(len(prepared))
 
 
 class DenseSearcher:
@@ -108,7 +120,8 @@ class DenseSearcher:
         self._ranks = tie_ranks
         self._max_norm = max_norm
         self._block_norms: dict[tuple[int, int], float] = {}
-        self._scan: Scan = Float32Scan(self._segments) if scan is None else scan
+        self._plain = Float32Scan(self._segments)
+        self._scan: Scan = self._plain if scan is None else scan
 
     def __len__(self) -> int:
         return int(self._bases[-1])
@@ -143,7 +156,7 @@ class DenseSearcher:
         found: list[Found] = []
         for begin in range(0, len(queries), BATCH_QUERIES):
             batch = queries[begin : begin + BATCH_QUERIES]
-            outside = _Excluded(None if excluded is None else excluded[begin : begin + BATCH_QUERIES])
+            outside = ExcludedRows(None if excluded is None else excluded[begin : begin + BATCH_QUERIES])
             candidates = self._candidates(batch, depth, outside, within)
             found += [self._best(query, rows, depth) for query, rows in zip(batch, candidates, strict=True)]
         return found
@@ -184,37 +197,40 @@ class DenseSearcher:
         return queries
 
     def _candidates(
-        self, queries: Floats, depth: int, outside: _Excluded, within: NDArray[np.bool_] | None
+        self, queries: Floats, depth: int, outside: ExcludedRows, within: NDArray[np.bool_] | None
     ) -> list[NDArray[np.int64]]:
         """Per query the rows that can be among its best `depth`."""
         # Any order of a float32 sum of d products errs by at most d u / (1 - d u) |q| |v|, u = 2^-24 (Higham 2002, §3.1).
         unit = self.dim * 2.0**-24
         reach = unit / (1 - unit) * np.linalg.norm(queries.astype(np.float64), axis=1)
-        prepared = self._scan.prepare(queries)
-        pool = _Pool(len(queries), self._scan.head(depth))
-        longest = 0.0
-        for segment, begin, end in self._blocks():
+        coarse = len(queries) >= self._scan.least_queries and self._scan is not self._plain
+        scan: Scan = self._scan if coarse else self._plain
+        prepared = scan.prepare(queries)
+        pool = CandidatePool(len(queries), depth)
+        longest, error = 0.0, np.zeros(len(queries))
+        for segment, begin, end in self._blocks(BLOCK_ROWS if coarse else _block_rows(len(queries))):
             allowed = self._allowed(segment, begin, end, within)
             longest = max(longest, self._norm(segment, begin, end))
+            error = np.maximum(error, scan.error(prepared, segment, begin, end, longest))
             if allowed is not None and 2 * len(allowed) < end - begin:
                 scores = queries @ self._segments[segment][begin:end][allowed].T
                 rows = allowed + begin + self._bases[segment]
             else:
-                scores = self._scan.scores(prepared, segment, begin, end)
+                scores = scan.scores(prepared, segment, begin, end)
                 rows = np.arange(begin, end, dtype=np.int64) + self._bases[segment]
                 if allowed is not None:
                     barred = np.ones(end - begin, np.bool_)
                     barred[allowed] = False
                     scores[:, barred] = -np.inf
             outside.bar(scores, rows)
-            pool.add(scores, rows, 2 * reach * longest)
+            pool.add(scores, rows, 2 * (reach * longest + error))
         return pool.rows()
 
-    def _blocks(self) -> Iterator[tuple[int, int, int]]:
-        """(segment, begin, end) of every block."""
+    def _blocks(self, rows: int) -> Iterator[tuple[int, int, int]]:
+        """(segment, begin, end) of every block of at most so many rows."""
         for segment, vectors in enumerate(self._segments):
-            for begin in range(0, len(vectors), BLOCK_ROWS):
-                yield segment, begin, min(begin + BLOCK_ROWS, len(vectors))
+            for begin in range(0, len(vectors), rows):
+                yield segment, begin, min(begin + rows, len(vectors))
 
     def _allowed(
         self, segment: int, begin: int, end: int, within: NDArray[np.bool_] | None
@@ -232,12 +248,14 @@ class DenseSearcher:
         """A bound on the lengths of a block's vectors, found out once."""
         if self._max_norm is not None:
             return self._max_norm
-        key = segment, begin
-        if key not in self._block_norms:
-            block = self._segments[segment][begin:end]
-            # The float32 sum errs by far less than one per cent.
-            self._block_norms[key] = 1.01 * float(np.sqrt(np.einsum("ij,ij->i", block, block).max()))
-        return self._block_norms[key]
+        bound = 0.0
+        for at in range(begin, end, BLOCK_ROWS):
+            if (segment, at) not in self._block_norms:
+                block = self._segments[segment][at : min(at + BLOCK_ROWS, len(self._segments[segment]))]
+                # The float32 sum errs by far less than one per cent.
+                self._block_norms[segment, at] = 1.01 * float(np.sqrt(np.einsum("ij,ij->i", block, block).max()))
+            bound = max(bound, self._block_norms[segment, at])
+        return bound
 
     def _best(self, query: Floats, rows: NDArray[np.int64], depth: int) -> Found:
         """Candidates in their exact order, cut behind `depth` and the rows that tie there."""
@@ -274,6 +292,9 @@ class DenseSearcher:
 
     def _by_segment(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """(segment, places in `rows`) of every segment that holds any."""
+        if len(self._segments) == 1:
+            yield 0, np.arange(len(rows))
+            return
         of = np.searchsorted(self._bases, rows, side="right") - 1
         for segment in np.unique(of).tolist():
             yield segment, np.flatnonzero(of == segment)
@@ -292,99 +313,13 @@ class DenseSearcher:
         return scores
 
 
+def _block_rows(queries: int) -> int:
+    """Rows of a block in float32: a multiple of BLOCK_ROWS that gives a few queries as much work as a full batch."""
+    return BLOCK_ROWS * max(1, min(16, BATCH_QUERIES // max(1, queries)))
+
+
 def _check_columns(name: str, columns: Sequence[NDArray[Any] | None] | None, sizes: Sequence[int]) -> None:
     """One value per row of each segment, where there are any."""
     shapes = [(n,) if column is None else column.shape for column, n in zip(columns or [], sizes, strict=False)]
     if columns is not None and (len(columns) != len(sizes) or shapes != [(n,) for n in sizes]):
         raise ShapeError(f"{name} must have one value per row of each segment, {sizes}, got {shapes}")
-
-
-class _Excluded:
-    """Rows that single queries must not get, ready to be looked up by block.
-
-    Args:
-        excluded: Per query its rows, or None.
-    """
-
-    def __init__(self, excluded: Sequence[Iterable[int]] | None) -> None:
-        lists = [np.fromiter(rows, dtype=np.int64) for rows in excluded or []]
-        rows = np.concatenate(lists) if lists else np.empty(0, np.int64)
-        owners = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
-        order = np.argsort(rows, kind="stable")
-        self._rows, self._owners = rows[order], owners[order]
-
-    def bar(self, scores: Floats, rows: NDArray[np.int64]) -> None:
-        """Set the scores (B, n) of excluded rows to minus infinity; `rows` are ascending."""
-        if not len(self._rows) or not len(rows):
-            return
-        some = slice(*np.searchsorted(self._rows, [rows[0], rows[-1] + 1]))
-        at = np.minimum(np.searchsorted(rows, self._rows[some]), len(rows) - 1)
-        here = rows[at] == self._rows[some]
-        scores[self._owners[some][here], at[here]] = -np.inf
-
-
-class _Pool:
-    """Candidates of a batch of queries while the scan goes on.
-
-    Args:
-        queries: B.
-        head: How many best scores set a query's bar.
-    """
-
-    def __init__(self, queries: int, head: int) -> None:
-        self._head = head
-        self._bar = np.full(queries, LOWEST, np.float32)
-        self._slack = np.zeros(queries)
-        self._owners: list[NDArray[np.int64]] = []
-        self._rows: list[NDArray[np.int64]] = []
-        self._scores: list[Floats] = []
-        self._new = 0
-
-    def add(self, scores: Floats, rows: NDArray[np.int64], slack: NDArray[np.float64]) -> None:
-        """Take in a block.
-
-        Args:
-            scores: (B, n), minus infinity for what must not be returned.
-            rows: (n,).
-            slack: (B,) how far below the bar a score can lie and still win.
-        """
-        self._slack = slack
-        if self._bar[0] == LOWEST and scores.shape[1] > self._head:
-            self._raise_bar(np.partition(scores, scores.shape[1] - self._head, axis=1)[:, -self._head])
-        owners, at = np.divmod(np.flatnonzero((scores >= self._bar[:, None]).ravel()), scores.shape[1] or 1)
-        self._owners.append(owners)
-        self._rows.append(rows[at])
-        self._scores.append(scores[owners, at])
-        self._new += len(at)
-        if self._new > len(self._bar) * self._head:
-            self._shrink()
-
-    def _raise_bar(self, best: NDArray[Any], at: Any = slice(None)) -> None:
-        """Move bars up to the `head`-th best scores less the slack; never down."""
-        bars = np.nextafter((best - self._slack[at]).astype(np.float32), LOWEST)
-        self._bar[at] = np.maximum(self._bar[at], np.maximum(bars, LOWEST))
-
-    def _shrink(self) -> None:
-        """Raise every query's bar to what its candidates allow, and drop what falls below."""
-        owners, rows, scores = (np.concatenate(part) for part in (self._owners, self._rows, self._scores))
-        order = np.argsort(owners, kind="stable")
-        ends = np.searchsorted(owners[order], np.arange(len(self._bar)), side="right").tolist()
-        begin = 0
-        for query, end in enumerate(ends):
-            if end - begin > self._head:
-                own = scores[order[begin:end]]
-                self._raise_bar(np.partition(own, len(own) - self._head)[-self._head], query)
-            begin = end
-        kept = scores >= self._bar[owners]
-        self._owners, self._rows, self._scores = [owners[kept]], [rows[kept]], [scores[kept]]
-        self._new = 0
-
-    def rows(self) -> list[NDArray[np.int64]]:
-        """Per query what is left, ascending."""
-        if not self._rows:
-            return [np.empty(0, np.int64) for _ in self._bar]
-        self._shrink()
-        owners, rows = self._owners[0], self._rows[0]
-        order = np.lexsort((rows, owners))
-        ends = np.searchsorted(owners[order], np.arange(len(self._bar)), side="right")
-        return np.split(rows[order], ends[:-1])
