@@ -64,6 +64,7 @@ def test_default_bm25(shared_data: Path, tmp_path: Path, name: str, expected: fl
     assert ndcg(make_retriever(index, "bm25"), shared_data / name, "test") == pytest.approx(expected, abs=tolerance)
 
 
+@pytest.mark.slow
 def test_korean_needs_bigrams(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "korquad1"
     bigrams = index_of(folder, tmp_path / "cjk", analyzer="cjk", k1=0.9, b=0.4)
