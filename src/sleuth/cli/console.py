@@ -24,6 +24,7 @@ __all__ = [
     "error_console",
     "new_context",
     "out_console",
+    "show_indented",
     "show_json",
     "show_table",
 ]
@@ -44,6 +45,18 @@ def error_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def show_indented(markup: str, columns: int = 4) -> None:
+    """A paragraph indented as a whole; in a pipe one line, indented once."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    text = Text.from_markup(markup)
+    if sys.stdout.isatty():
+        out_console().print(Padding(text, (0, 0, 0, columns)))
+    else:
+        out_console().print(" " * columns + text.plain, markup=False)
 
 
 def show_json(value: Any) -> None:

@@ -74,11 +74,10 @@ def make_index(
     if as_json:
         show_json({**described, "problems": [str(problem) for problem in made.problems], "ignored": made.ignored})
     else:
-        show_table(
-            ["", str(output)],
-            [[name, _plain(described[name])] for name in described if name != "schema"],
-            numbers_from=2,
-        )
+        rows = [
+            [name, _plain(value)] for name, value in described.items() if name != "schema" and value not in (0, None)
+        ]
+        show_table(["index", str(output)], rows, numbers_from=2)
     for problem in made.problems:
         error_console().print(f"not read: {problem}", markup=False)
     if any(problem.line is None for problem in made.problems):
@@ -122,7 +121,7 @@ def inspect_index(
     if as_json:
         show_json({"schema": "sleuth.inspect/1", **info, **({"damaged": damaged} if check else {})})
     else:
-        show_table(["", str(index)], [[name, _plain(value)] for name, value in info.items()], numbers_from=2)
+        show_table(["index", str(index)], [[name, _plain(value)] for name, value in info.items()], numbers_from=2)
         if check:
             error_console().print(
                 f"{len(damaged)} damaged files: {', '.join(damaged)}" if damaged else "all checksums match",
@@ -160,7 +159,7 @@ def delete_docs(
     if as_json:
         show_json({"schema": "sleuth.index/1", **result})
     else:
-        show_table(["", str(index)], [[name, str(n)] for name, n in result.items()])
+        show_table(["index", str(index)], [[name, str(n)] for name, n in result.items()])
 
 
 def compact_index(index: IndexPath, as_json: Json = False) -> None:
@@ -184,7 +183,7 @@ def compact_index(index: IndexPath, as_json: Json = False) -> None:
             ["bytes before", f"{before:,}"],
             ["bytes now", f"{info['bytes']:,}"],
         ]
-        show_table(["", str(index)], rows)
+        show_table(["index", str(index)], rows)
 
 
 def parse_where(where: list[str] | None) -> dict[str, list[str]]:

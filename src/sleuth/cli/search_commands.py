@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sleuth.cli.console import INCOMPLETE, error_console, new_context, out_console, show_json
+from sleuth.cli.console import INCOMPLETE, error_console, new_context, show_indented, show_json
 from sleuth.cli.index_commands import IndexPath, Json, parse_where
 
 if TYPE_CHECKING:
@@ -85,25 +85,26 @@ def search_index(
 def _show_hits(hits: Hits) -> None:
     from rich.markup import escape
 
-    console = out_console()
     if not len(hits):
         error_console().print("nothing found", markup=False)
     for hit in hits:
-        title = hit.doc.title or hit.doc_id
         text = " ".join(hit.doc.text.split())
         if len(text) > SHOWN_CHARACTERS:
             text = text[:SHOWN_CHARACTERS].rsplit(" ", 1)[0] + " …"
-        console.print(f"[bold]{hit.rank:>2}. {escape(title)}[/bold]  [dim]{hits.scale} {hit.score:.4f}[/dim]")
-        console.print(f"    {escape(text)}")
-        console.print(f"    [cyan]{escape(str(hit.citation))}[/cyan]")
-        if hit.doc_id in hits.explanations:
-            for line in explained(hits.explanations[hit.doc_id]):
-                console.print(f"    [dim]{escape(line)}[/dim]")
-        console.print()
+        show_indented(
+            f"[bold]{hit.rank:>2}. {escape(hit.doc.title or hit.doc_id)}[/bold]  [dim]{hits.scale} {hit.score:.4f}[/dim]",
+            0,
+        )
+        show_indented(escape(text))
+        show_indented(f"[cyan]{escape(str(hit.citation))}[/cyan]")
+        for line in explained(hits.explanations[hit.doc_id]) if hit.doc_id in hits.explanations else ():
+            inner = line.lstrip(" ")
+            show_indented(f"[dim]{escape(inner)}[/dim]", 4 + len(line) - len(inner))
+        show_indented("")
 
 
 def explained(explanation: Any, indent: str = "") -> list[str]:
-    """One line for a stage, one for its terms, then its members."""
+    """An explanation in lines: one for a stage, one for its terms, then its members."""
     score = explanation.get("score")
     shown = "no score" if score is None else f"{score:.4f}"
     extra = [
