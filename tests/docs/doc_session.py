@@ -7,7 +7,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 import traceback
 import types
 from importlib.util import find_spec
@@ -29,24 +28,20 @@ class Session:
 
     Args:
         folder: Where it works; holds the sample folder `handbook/`.
+        commands: Where shell blocks find the command `sleuth` (`doc_commands.py`).
 
     Attributes:
         ran: Blocks that were run.
         absent: Needs that this installation lacks, with the block that had them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commands: Path) -> None:
         self.folder = folder
+        self._commands = commands
         self.ran = 0
         self.absent: list[str] = []
         self._output = ""
         self._module = types.ModuleType("__main__")
-        self._commands = folder / ".commands"
-        self._commands.mkdir()
-        for name, module in (("sleuth", "-m sleuth"), ("python", "")):
-            shim = self._commands / name
-            shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n', encoding="utf-8")
-            shim.chmod(0o755)
 
     def see(self, block: Block) -> None:
         """Run a block, or compare the last output with it, as its language and mark say."""
@@ -79,7 +74,6 @@ class Session:
         environment = {
             **os.environ,
             "PATH": f"{self._commands}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONWARNINGS": "error",
             "NO_COLOR": "1",
             "LC_ALL": "C.UTF-8",
         }
@@ -131,33 +125,55 @@ HANDBOOK = {
 ## A child that hangs
 
 A pipe holds about 64 KB. A child process that prints more than that stops until somebody reads, so waiting for it
-without reading waits for ever. Use communicate(), which drains both pipes while it waits.
+without reading waits for ever. Use communicate(), which drains both pipes while it waits. If you only want to see
+the output, do not make a pipe at all: the child then writes to your own terminal. Reading one pipe to its end
+before the other has the same trouble, because the child may be stopped by the other one. When the output is large,
+write it to a file and read the file afterwards.
 
 ## Exit codes
 
-A program that ends well returns 0. Anything else is an error; the shell keeps it in $?.
+A program that ends well returns 0. Anything else is an error; the shell keeps it in $?. A negative code means that a
+signal ended the program, and its number is the signal's. Our own tools return 1 when they failed and 2 when they
+were called with options that make no sense. A wrapper must hand the code of what it wraps on, or the job that
+called it will believe that all went well. Never hide a failure by ending a line with a semicolon and true.
 """,
     "keys.md": """\
 # Keys
 
 ## Rotation
 
-Make the new key, let both keys be valid for a day, move every service over, then revoke the old one.
+Make the new key, let both keys be valid for a day, move every service over, then revoke the old one. Services read
+their key when they start, so each has to be started again in between. The table of services says who reads which
+key. Do one service at a time and look at its errors for ten minutes before you take the next. The night before a
+holiday is not the time for it. Write down who did it and when, because the next person will ask. Test keys follow
+the same steps, so that nobody learns them on the real ones.
 
 ## Lost keys
 
-A lost key is revoked at once. Nobody needs to ask first.
+A lost key is revoked at once. Nobody needs to ask first. Call the person on duty, name the key by its number, never
+by its content, and say where it was seen last. The person on duty revokes it, makes a new one and moves the services
+over. What stood still for that time is no reason to wait. Afterwards look through the log for what was done with the
+old key since it was lost, and tell those whose data was read. A laptop that was left on a train counts as lost even
+if it comes back.
 """,
     "backup.md": """\
 # Backups
 
 ## Schedule
 
-Every night at three the databases are dumped and copied to another building.
+Every night at three the databases are dumped and copied to another building. A dump takes forty minutes. The copies
+of the last thirty nights are kept, and the first of every month for two years. A dump that is smaller than the one
+before by more than a tenth is suspicious and sends a mail. Files that people put on the shared drive are not dumped
+but copied every hour, changed ones only. Nothing on a laptop is copied at all, so keep nothing there that matters.
+Once a quarter somebody from another team counts the copies.
 
 ## Restore
 
-Stop the service, unpack the newest dump, start the service, and compare the row counts with the report.
+Stop the service, unpack the newest dump, start the service, and compare the row counts with the report of that
+night. If they differ, take the dump before it. Never unpack over a database that still runs: rows of both would be
+mixed and nobody could tell them apart. A restore takes about an hour, longer for the archive. Every month one
+database is restored to an empty machine, to see that it can be done, and the person who did it writes down how long
+each step took. Tell the users before and after.
 """,
     "tools/retry.py": '''\
 """Call a function again when it fails."""

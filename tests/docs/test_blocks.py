@@ -15,18 +15,18 @@ from doc_session import BlockFailed, Session, make_handbook
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def run_page(page: Path, folder: Path) -> Session:
+def run_page(page: Path, folder: Path, commands: Path) -> Session:
     make_handbook(folder)
-    session = Session(folder)
+    session = Session(folder, commands)
     for block in blocks_of(page):
         session.see(block)
     return session
 
 
 @pytest.mark.parametrize("page", pages_of(ROOT), ids=lambda page: page.stem)
-def test_blocks_of_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_page(page: Path, tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLEUTH_CACHE", "off")
-    session = run_page(page, tmp_path)
+    session = run_page(page, tmp_path, commands)
     if session.absent:
         pytest.skip(f"the other blocks passed; {'; '.join(session.absent)}")
 
@@ -47,9 +47,9 @@ def page_with(tmp_path: Path, text: str) -> Path:
     return page
 
 
-def in_session(tmp_path: Path, text: str) -> Session:
+def in_session(tmp_path: Path, commands: Path, text: str) -> Session:
     (tmp_path / "work").mkdir()
-    return run_page(page_with(tmp_path, text), tmp_path / "work")
+    return run_page(page_with(tmp_path, text), tmp_path / "work", commands)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def in_session(tmp_path: Path, text: str) -> Session:
         ("```bash\necho a; echo b\n```\n<!-- output -->\n```text\na\n```", "it printed\na\nb"),
     ],
 )
-def test_a_broken_block_fails(tmp_path: Path, text: str, says: str) -> None:
+def test_a_broken_block_fails(tmp_path: Path, commands: Path, text: str, says: str) -> None:
     with pytest.raises(BlockFailed, match=says):
-        in_session(tmp_path, text)
+        in_session(tmp_path, commands, text)
 
 
-def test_a_failure_names_the_line_of_the_page(tmp_path: Path) -> None:
+def test_a_failure_names_the_line_of_the_page(tmp_path: Path, commands: Path) -> None:
     with pytest.raises(BlockFailed, match=r'page\.md", line 6'):
-        in_session(tmp_path, "# Title\n\ntext\n\n```python\n1 / 0\n```")
+        in_session(tmp_path, commands, "# Title\n\ntext\n\n```python\n1 / 0\n```")
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,10 @@ def test_a_badly_marked_page_is_refused(tmp_path: Path, text: str) -> None:
         blocks_of(page_with(tmp_path, text))
 
 
-def test_blocks_of_a_page_share_names_and_files(tmp_path: Path) -> None:
+def test_blocks_of_a_page_share_names_and_files(tmp_path: Path, commands: Path) -> None:
     session = in_session(
         tmp_path,
+        commands,
         "```python\nx = 1\n```\n```bash\nls handbook/keys.md\necho 2 > made.txt\n```\n"
         "```python\nassert x == 1\nimport pathlib\nprint(pathlib.Path('made.txt').read_text())\n```\n<!-- output -->\n```text\n2\n```\n"
         "<!-- not run: it would fail -->\n```python\n1 / 0\n```\n"
@@ -101,8 +102,10 @@ def test_blocks_of_a_page_share_names_and_files(tmp_path: Path) -> None:
     assert session.absent == ["page.md, line 23 needs a_module_that_is_nowhere"]
 
 
-def test_output_may_leave_out_what_differs(tmp_path: Path) -> None:
-    in_session(tmp_path, "```python\nprint('took 12 s\\nok')\n```\n<!-- output -->\n```text\ntook [...] s\nok\n```")
+def test_output_may_leave_out_what_differs(tmp_path: Path, commands: Path) -> None:
+    in_session(
+        tmp_path, commands, "```python\nprint('took 12 s\\nok')\n```\n<!-- output -->\n```text\ntook [...] s\nok\n```"
+    )
 
 
 def test_indented_blocks_are_read_without_their_indent(tmp_path: Path) -> None:
