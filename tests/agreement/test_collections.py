@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sleuth.data.readers import read_corpus, read_qrels, read_queries
 
+from sleuth.data.readers import read_corpus, read_qrels, read_queries
 from sleuth.errors import ModelError
 from sleuth.front import build_index, locate_minilm, make_retriever
 from sleuth.fusion.smoothed import Smoothed
