@@ -25,7 +25,7 @@ DOC_TOKENS = 128
 
 DEPTH = 100
 MEASURES = ["nDCG@10", "R@100", "Judged@10"]
-EXAMPLE = "my script freezes when the program it starts prints a lot and I wait for it to finish"
+EXAMPLE = "how long is it until my certificate is no longer valid"
 
 
 class DemoScreen:
