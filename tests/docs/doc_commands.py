@@ -69,8 +69,7 @@ def _write_program(path: Path, text: str) -> None:
 
 def serve(address: str) -> None:
     """Wait for clients; never returns."""
-    import numpy  # noqa: F401 (what every command needs, loaded before the first fork)
-
+    _load_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     door = socket.socket(socket.AF_UNIX)
     door.bind(address)
