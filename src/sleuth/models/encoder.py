@@ -9,10 +9,11 @@ open_encoder("org/name", kind="bi-encoder", pooling="mean")
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-from sleuth.errors import ModelError, UnknownName, UsageError
+from sleuth.errors import MissingExtra, ModelError, UnknownName, UsageError
 from sleuth.models.cards import Kind, ModelCard, get_card, list_models
 from sleuth.models.checkpoint import Checkpoint, read_checkpoint
 from sleuth.models.settings import split_name
@@ -70,8 +71,11 @@ def open_encoder(
     if options.get("kind", "bert") not in get_args(Kind):
         raise UnknownName("kind of encoder", str(options["kind"]), list(get_args(Kind)))
     card = next((card for card in list_models() if base in (card.name, card.hub_name)), None)
+    known_kind = options.get("kind") or (card.kind if card else None)
+    if known_kind == "bi-encoder":
+        _need_torch(base)  # before gigabytes are downloaded
     folder, own_name = _locate(base, card)
-    chosen = options.get("kind") or (card.kind if card else _own_kind(base, read_checkpoint(folder)))
+    chosen = known_kind or _own_kind(base, read_checkpoint(folder))
     if chosen == "bert":
         from sleuth.models.minilm import BertEncoder
 
@@ -79,6 +83,12 @@ def open_encoder(
     from sleuth.models.bi_encoder import BiEncoder
 
     return BiEncoder(folder, name=own_name, card=card, device=device, **options)
+
+
+def _need_torch(base: str) -> None:
+    for library in ("torch", "transformers"):
+        if find_spec(library) is None:
+            raise MissingExtra(f"the bi-encoder {base!r}", "models")
 
 
 def _split(name: str) -> tuple[str, dict[str, Any]]:

@@ -124,7 +124,7 @@ def split_name(name: str) -> tuple[str, dict[str, Any]]:
         UnknownName: An option that does not exist.
         UsageError: A value of another type.
     """
-    base, _, query = name.partition("?")
+    base, _, query = name.rpartition("?") if "?" in name else (name, "", "")
     options: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in OPTIONS:

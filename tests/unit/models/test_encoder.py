@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from sleuth.errors import FormatError, ModelError, UnknownName, UsageError
+from sleuth.errors import FormatError, MissingExtra, ModelError, UnknownName, UsageError
+from sleuth.models import encoder
 from sleuth.models.blas import blas_threads, single_threaded_blas
 from sleuth.models.cards import get_card, list_models
 from sleuth.models.checkpoint import read_checkpoint
@@ -18,11 +19,12 @@ from sleuth.models.settings import resolve_settings, split_name
 def test_the_name_opens_the_same_encoder_again(make_bert):
     folder = make_bert("with ? and space")
     for options in ({}, {"max_doc_tokens": 9}, {"query_prompt": "find:\n&=?", "max_tokens": 30, "pooling": "cls"}):
-        encoder = open_encoder(make_bert(f"b{len(options)}"), **options)
-        again = open_encoder(encoder.name)
-        assert (again.name, again.identity) == (encoder.name, encoder.identity)
-        np.testing.assert_array_equal(again.encode_queries(["a"]).vectors, encoder.encode_queries(["a"]).vectors)
-    assert open_encoder(folder).encode_docs(["a"]).vectors.shape == (1, 24)
+        first = open_encoder(make_bert(f"b{len(options)}"), **options)
+        again = open_encoder(first.name)
+        assert (again.name, again.identity) == (first.name, first.identity)
+        np.testing.assert_array_equal(again.encode_queries(["a"]).vectors, first.encode_queries(["a"]).vectors)
+    assert open_encoder(open_encoder(folder).name).encode_docs(["a"]).vectors.shape == (1, 24)
+    assert open_encoder(open_encoder(folder, max_tokens=9).name).max_tokens == 9
 
 
 def test_options_beat_those_in_the_name(make_bert):
@@ -134,6 +136,21 @@ def test_instructions_fill_the_query_prompt(make_bert):
     assert prompts(instruction="") == ("<|embed|>\n", "<|embed|>\n")
     assert prompts(query_prompt="q", doc_prompt="") == ("q", "")
     assert "post" in prompts()[0]
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_torch_is_asked_for_before_anything_is_downloaded(monkeypatch, make_bert, missing):
+    def no_download(*_):
+        raise AssertionError("downloaded")
+
+    monkeypatch.setattr(encoder, "find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr("sleuth.models.download.local_files", no_download)
+    with pytest.raises(MissingExtra, match=r"'reasonir-8b'.*sleuth\[models\]"):
+        open_encoder("reasonir-8b")
+    with pytest.raises(MissingExtra):
+        open_encoder("nobody/nothing", kind="bi-encoder", pooling="mean")
+    with pytest.raises(MissingExtra):
+        open_encoder(make_bert(), kind="bi-encoder")
 
 
 def test_names_without_options_stay_as_they_are():
