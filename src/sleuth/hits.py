@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleuth.errors import UsageError
+from sleuth.index.records import checked_filters, matches
 from sleuth.stages import DocStore
 from sleuth.text.analyzer import get_analyzer
 from sleuth.types import Doc, Ranking
@@ -28,7 +29,6 @@ __all__ = [
     "best_of_each",
     "diverse",
     "matching",
-    "metadata_matches",
     "text_vectors",
     "without_near_duplicates",
 ]
@@ -167,28 +167,10 @@ class Hits(Sequence[Hit]):
 # ── filters ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def metadata_matches(metadata: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
-    """True where every field has the value asked for, or one of them where a list is asked for.
-
-    A metadata value that is itself a list matches if it holds the value. Values compare as text, so
-    `page=3` finds 3 and "3".
-    """
-    for name, wanted in fields.items():
-        if name not in metadata:
-            return False
-        held = metadata[name]
-        held_texts = {str(item) for item in held} if isinstance(held, list | tuple) else {str(held)}
-        wanted_texts = {str(item) for item in wanted} if isinstance(wanted, list | tuple | set) else {str(wanted)}
-        if held_texts.isdisjoint(wanted_texts):
-            return False
-    return True
-
-
-def matching(ranking: Ranking, docs: DocStore, **fields: Any) -> Ranking:
-    """Documents whose metadata has these values. To filter before the cut, use `index.where`."""
-    return ranking.take(
-        at for at, doc_id in enumerate(ranking.doc_ids) if metadata_matches(docs[doc_id].metadata, fields)
-    )
+def matching(ranking: Ranking, docs: DocStore, /, **fields: Any) -> Ranking:
+    """Documents whose metadata has these values, by the rules of `index.where`; to filter before the cut, use that."""
+    filters = checked_filters(fields)
+    return ranking.take(at for at, doc_id in enumerate(ranking.doc_ids) if matches(docs[doc_id].metadata, filters))
 
 
 def above(ranking: Ranking, min_score: float) -> Ranking:

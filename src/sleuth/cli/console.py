@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "INCOMPLETE",
     "OK",
     "USAGE",
+    "check_output",
     "error_console",
     "new_context",
     "out_console",
@@ -77,7 +79,7 @@ def show_table(
         numbers_from: Columns from here on are numbers and stand on the right.
     """
     if not sys.stdout.isatty():
-        lines = ["\t".join(columns), *("\t".join(row) for row in rows)]
+        lines = ["\t".join(map(_one_line, row)) for row in (columns, *rows)]
         sys.stdout.write("\n".join(lines) + "\n")
         return
     from rich.box import SIMPLE_HEAD
@@ -90,6 +92,25 @@ def show_table(
     for row in rows:
         table.add_row(*map(escape, row))
     out_console().print(table)
+
+
+def _one_line(cell: str) -> str:
+    """A cell that can't break a tab-separated table."""
+    return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that can't be written before the work is done.
+
+    Raises:
+        UsageError: Its folder does not exist, or it is a folder itself.
+    """
+    from sleuth.errors import UsageError
+
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file to write")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"the folder {path.absolute().parent} does not exist; make it first")
 
 
 class _Bars:

@@ -36,9 +36,15 @@ def make_index(
     b: Annotated[float | None, typer.Option(help="BM25's b; 0.75 by default.")] = None,
     chunk_tokens: Annotated[int | None, typer.Option(help="Longest chunk of a file, in tokens.")] = None,
     overlap: Annotated[int | None, typer.Option(help="Tokens that neighbouring chunks share.")] = None,
-    keep_missing: Annotated[bool, typer.Option(help="Keep documents that are no longer in the corpus.")] = False,
-    replace: Annotated[bool, typer.Option(help="Allow another corpus, or the removal of more than half.")] = False,
-    skip_bad_lines: Annotated[bool, typer.Option(help="Leave lines that can't be read out and count them.")] = False,
+    keep_missing: Annotated[
+        bool, typer.Option("--keep-missing", help="Keep documents that are no longer in the corpus.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Allow another corpus, or the removal of more than half.")
+    ] = False,
+    skip_bad_lines: Annotated[
+        bool, typer.Option("--skip-bad-lines", help="Leave lines that can't be read out and count them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make an index, or bring an existing one up to date.

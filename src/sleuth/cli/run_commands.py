@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from sleuth.cli.console import error_console, show_json, show_table
+from sleuth.cli.console import check_output, error_console, show_json, show_table
 from sleuth.cli.index_commands import Json
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def fuse_runs(
         raise UsageError(f"fusing needs at least two runs, got {len(runs)}")
     if depth is not None and depth < 1:
         raise UsageError(f"--depth must be at least 1, got {depth}")
+    check_output(output)
     numbers = None
     if weights is not None:
         try:
@@ -86,7 +87,9 @@ def evaluate_runs(
     ] = "zero",
     ties: Annotated[str, typer.Option(help="score sorts as trec_eval does; file keeps the file's order.")] = "score",
     per_query: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write every query's values.")] = None,
-    skip_bad_lines: Annotated[bool, typer.Option(help="Leave lines that can't be read out and count them.")] = False,
+    skip_bad_lines: Annotated[
+        bool, typer.Option("--skip-bad-lines", help="Leave lines that can't be read out and count them.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of intervals and randomization tests.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -106,6 +109,8 @@ def evaluate_runs(
     names = [str(path) for path in runs]
     if len(set(names)) != len(names):
         raise UsageError("a run is named twice")
+    if per_query is not None:
+        check_output(per_query)
     labels = read_qrels(qrels, skip_bad_lines=skip_bad_lines)
     loaded = {
         name: read_run(path, ties=cast(Any, ties), skip_bad_lines=skip_bad_lines)

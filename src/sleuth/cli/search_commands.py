@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sleuth.cli.console import INCOMPLETE, error_console, new_context, show_indented, show_json
+from sleuth.cli.console import INCOMPLETE, check_output, error_console, new_context, show_indented, show_json
 from sleuth.cli.index_commands import IndexPath, Json, parse_where
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def retrieve_run(
         Path | None, typer.Option(metavar="RUN", help="Score and order only the documents of this run.")
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Last column of the run; by default the method.")] = None,
-    escape_ids: Annotated[bool, typer.Option(help="Percent-encode ids with white space.")] = False,
+    escape_ids: Annotated[bool, typer.Option("--escape-ids", help="Percent-encode ids with white space.")] = False,
     as_json: Json = False,
 ) -> None:
     """Retrieve for many queries and write a TREC run with its manifest.
@@ -164,6 +164,7 @@ def retrieve_run(
     from sleuth.types import Run
 
     check_depth(depth)
+    check_output(output)
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in locals().items() if _is_setting(value)
     }

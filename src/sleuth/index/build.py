@@ -186,9 +186,9 @@ def _resolve(
     if stored is not None and stored["identity"] != own_identity:
         faults.append(f"encoder {own_identity or 'none'}, got {stored['identity']}")
     if faults and not replace:
+        keep = "Name another index folder" if faults[0].startswith("corpus ") else "Leave the option out to keep the index's own"
         raise IndexMismatch(
-            f"{path} was made with {'; '.join(faults)}. Leave the option out to keep the index's own, or pass "
-            "--replace (replace=True) to make it anew."
+            f"{path} was made with {'; '.join(faults)}. {keep}, or pass --replace (replace=True) to make it anew."
         )
     after = changed(own, **{**given, "analyzer": name, "analyzer_version": version, "encoder": stored or own.encoder})
     rebuild = (after.analyzer, version, (after.encoder or {}).get("identity")) != (

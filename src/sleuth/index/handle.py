@@ -133,7 +133,7 @@ class IndexView:
 
     # ── searching ─────────────────────────────────────────────────────────────────────────────────
 
-    def where(self, **fields: Any) -> IndexView:
+    def where(self, /, **fields: Any) -> IndexView:
         """The documents whose metadata equal these values; a list of values accepts any of them.
 
         Text also stands for the number or truth value that is written so ("3" for 3).
@@ -225,7 +225,7 @@ class IndexView:
         if not self.manifest.segments or depth == 0:
             return [([], np.zeros(0)) for _ in queries]
         outside = self._reader.positions_of_each(excluded, len(queries))
-        found = self._reader.dense.search(queries, depth=depth, excluded=outside, within=self._within)
+        found = self._reader.dense(len(queries)).search(queries, depth=depth, excluded=outside, within=self._within)
         return self._reader.ordered(found, depth)
 
     def dense_score(self, vector: NDArray[Any], doc_ids: Sequence[str]) -> NDArray[np.float64]:
@@ -235,7 +235,7 @@ class IndexView:
         positions = self._positions(doc_ids)
         here = positions >= 0
         if here.any():
-            scores[here] = self._reader.dense.score(np.asarray(vector, dtype=np.float32), positions[here])
+            scores[here] = self._reader.dense().score(np.asarray(vector, dtype=np.float32), positions[here])
         return scores
 
     def vectors_of(self, doc_ids: Sequence[str]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,10 +20,13 @@ from sleuth.types import Doc, tie_order
 
 if TYPE_CHECKING:
     from sleuth.index.bm25.scorer import BM25
-    from sleuth.index.dense import DenseSearcher
+    from sleuth.index.dense import DenseSearcher, Scan
     from sleuth.text.analyzer import Analyzer
 
 __all__ = ["Found", "Reader", "StoredDocs", "analyzer_of"]
+
+TORCH_BATCH = 16
+"""Queries from which torch's scan is used (ours: a lone query takes as long in numpy, a batch half as long)."""
 
 Found = list[tuple[list[str], NDArray[np.float64]]]
 """Per query, ids and scores, best first; equal scores by id in descending byte order."""
@@ -83,7 +87,7 @@ class Reader:
         self.snapshot = snapshot
         self._making = threading.Lock()
         self._bm25: BM25 | None = None
-        self._dense: DenseSearcher | None = None
+        self._dense: dict[bool, DenseSearcher] = {}
 
     @cached_property
     def _rank(self) -> list[NDArray[np.int32]]:
@@ -106,17 +110,23 @@ class Reader:
                 )
             return self._bm25
 
-    @property
-    def dense(self) -> DenseSearcher:
-        """The searcher over all vectors."""
+    def dense(self, queries: int = 1) -> DenseSearcher:
+        """The searcher over all vectors: in numpy, or by torch's low-precision scan for a batch of queries.
+
+        torch is never imported for a search, which would take longer than most searches; it is used where this
+        process has loaded it already (a bi-encoder has, say) and `queries` reach `TORCH_BATCH`.
+        """
+        by_torch = queries >= TORCH_BATCH and "torch" in sys.modules
         with self._making:
-            if self._dense is None:
+            if by_torch not in self._dense:
                 from sleuth.index.dense import DenseSearcher
 
                 vectors = [segment.vectors for segment in self.snapshot.segments if segment.vectors is not None]
                 live = [segment.live for segment in self.snapshot.segments]
-                self._dense = DenseSearcher(vectors, live=live, tie_ranks=self._rank)
-            return self._dense
+                self._dense[by_torch] = DenseSearcher(
+                    vectors, live=live, tie_ranks=self._rank, scan=_torch_scan(vectors) if by_torch else None
+                )
+            return self._dense[by_torch]
 
     def where(self, filters: Filters) -> NDArray[np.bool_]:
         """(size,) True for live documents whose metadata pass."""
@@ -168,3 +178,9 @@ def analyzer_of(path: Path, settings: Settings) -> Analyzer:
             f"version {analyzer.version}. Make it anew: sleuth index CORPUS -o {path} --replace"
         )
     return analyzer
+
+
+def _torch_scan(vectors: Sequence[NDArray[np.float32]]) -> Scan:
+    from sleuth.index.scan_torch import TorchScan
+
+    return TorchScan(vectors)

@@ -249,6 +249,8 @@ def test_unknown_measure_and_depth(sleuth: Run, index: Path, tmp_path: Path) -> 
     ]
     assert "depth" in sleuth(*arguments, code=2).stderr
     assert not (tmp_path / "o").exists()
+    arguments[-3:] = ["5", "-o", tmp_path / "nowhere" / "o"]
+    assert "make it first" in " ".join(sleuth(*arguments, code=2).stderr.split())
 
 
 def test_doctor_models_version(sleuth: Run) -> None:

@@ -13,7 +13,6 @@ from sleuth.hits import (
     best_of_each,
     diverse,
     matching,
-    metadata_matches,
     text_vectors,
     without_near_duplicates,
 )
@@ -42,8 +41,8 @@ RANKING = Ranking(
 def test_filters() -> None:
     assert matching(RANKING, DOCS, source="a.md").doc_ids == ("a#0", "a#1")
     assert matching(RANKING, DOCS, page="3").doc_ids == ("a#0",)
-    assert matching(RANKING, DOCS, source=["a.md", "b.md"], tags="y").doc_ids == ("b#0",)
-    assert not metadata_matches({"a": 1}, {"b": 1})
+    assert matching(RANKING, DOCS, source=["a.md", "b.md"], heading="Guide > Pipes").doc_ids == ("a#1",)
+    assert matching(RANKING, DOCS, ranking="x").doc_ids == ()
     assert above(RANKING, 2.0).doc_ids == ("a#0", "b#0", "a#1")
     assert len(above(RANKING, 99.0)) == 0
     with pytest.raises(UsageError):

@@ -11,7 +11,7 @@ import pytest
 
 from sleuth.context import Context
 from sleuth.errors import CannotScore, UnknownName, UsageError
-from sleuth.front import build_index, make_retriever, search
+from sleuth.front import build_index, make_retriever, open_index, search
 from sleuth.fusion.smoothed import Smoothed
 from sleuth.pipeline import Pipeline
 from sleuth.retrieve.dense import Dense
@@ -236,6 +236,23 @@ def test_a_view_filters_before_the_cut_and_keeps_statistics(index: Any) -> None:
     everything = Lexical(index).retrieve(QUERIES[:1], depth=100).run["q1"].score_of()
     for hit in Lexical(view).retrieve(QUERIES[:1], depth=100).run["q1"]:
         assert hit.score == pytest.approx(everything[hit.doc_id])
+
+
+def test_a_field_may_have_any_name(index: Any) -> None:
+    assert len(search(index, "moth", where={"self": "x"}, method="bm25")) == 0
+
+
+@pytest.mark.slow
+def test_torch_scans_a_batch_to_the_same_lists(index: Any) -> None:
+    pytest.importorskip("torch")
+    queries = [Query(f"q{at}", " ".join(WORDS[at % 12 : at % 12 + 3])) for at in range(40)]
+    fresh = open_index(index.path, encoder=WordEncoder())
+    run = Dense(fresh).retrieve(queries, depth=5).run
+    assert True in fresh._reader._dense  # torch is loaded, so the batch went through its scan
+    for query in queries:
+        single = Dense(fresh).retrieve([query], depth=5).run[query.query_id]
+        assert run[query.query_id].doc_ids == single.doc_ids
+        assert run[query.query_id].scores == pytest.approx(single.scores, abs=1e-9)
 
 
 def test_search_groups_deep_enough(index: Any) -> None:
