@@ -62,8 +62,8 @@ class BM25:
             raise ShapeError(
                 f"{len(segments)} segments, {len(live)} live and {len(tie_ranks)} tie_ranks; give one each"
             )
-        if not (np.isfinite(k1) and k1 >= 0 and 0 <= b <= 1):
-            raise UsageError(f"k1 must be >= 0 and b in [0, 1], got k1={k1!r}, b={b!r}")
+        if not (0 <= k1 <= 1e6 and 0 <= b <= 1):
+            raise UsageError(f"k1 must lie in [0, 1e6] and b in [0, 1], got k1={k1!r}, b={b!r}")
         if engine not in get_args(Engine):
             raise UnknownName("BM25 engine", engine, list(get_args(Engine)))
         self.k1, self.b, self.engine = float(k1), float(b), engine
@@ -99,7 +99,7 @@ class BM25:
 
     def df(self, term: str) -> int:
         """In how many live documents a term occurs."""
-        return int(self._find([term])[1][0])
+        return int(self._find(self._numpy, [term])[1][0])
 
     # ── searching ─────────────────────────────────────────────────────────────────────────────────
 
@@ -141,9 +141,9 @@ class BM25:
             raise UsageError(f"depth must be a whole number >= 1, got {depth!r}")
         within = self._checked_within(within)
         outside = self._checked_excluded(excluded, len(queries))
-        prepared = self._prepare(queries, weighting)
-        pool = [_Pool(int(depth)) for _ in queries]
         engine = self._engine(len(queries))
+        prepared = self._prepare(engine, queries, weighting)
+        pool = [_Pool(int(depth), len(self._segments)) for _ in queries]
         for segment, numbers in zip(self._segments, prepared.numbers, strict=True):
             request = prepared.request(
                 numbers,
@@ -152,7 +152,7 @@ class BM25:
                 segment.allowed(within),
                 segment.excluded(outside),
             )
-            found = self._candidates(engine, segment, request)
+            found = self._candidates(engine, segment, request, may_be_wide=bool(prepared.queries.weighted.any()))
             for own, docs, scores in zip(pool, found, engine.exact(segment, request, found), strict=True):
                 own.add(docs, scores, segment)
         return [own.result() for own in pool]
@@ -165,9 +165,9 @@ class BM25:
             UnknownName: No such weighting.
         """
         positions = self._checked_positions(docs)
-        prepared = self._prepare([query], weighting)
-        out = np.zeros(len(positions))
         engine = self._engine(1)
+        prepared = self._prepare(engine, [query], weighting)
+        out = np.zeros(len(positions))
         for segment, numbers in zip(self._segments, prepared.numbers, strict=True):
             here = (positions >= segment.base) & (positions < segment.base + segment.postings.n_docs)
             if here.any():
@@ -188,7 +188,7 @@ class BM25:
             UnknownName: No such weighting.
         """
         position = int(self._checked_positions(np.array([doc]))[0])
-        prepared = self._prepare([query], weighting)
+        prepared = self._prepare(self._numpy, [query], weighting)
         at = int(np.searchsorted(self.bases, position, side="right")) - 1
         segment, numbers = self._segments[at], prepared.numbers[at]
         local = np.array([position - segment.base])
@@ -223,24 +223,26 @@ class BM25:
             self._numba = NumbaEngine()
         return self._numba
 
-    def _find(self, terms: Sequence[str]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    def _find(self, engine: Any, terms: Sequence[str]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
         """Each term's number in every segment (-1: not there), and its document frequency."""
         numbers = [segment.postings.vocabulary.find(terms) for segment in self._segments]
         df = np.zeros(len(terms), dtype=np.int64)
         for segment, own in zip(self._segments, numbers, strict=True):
-            df += segment.df(own)
+            df += engine.df(segment, own) - segment.dead_df(own)
         return numbers, df
 
-    def _prepare(self, queries: Sequence[Terms], weighting: str) -> _Prepared:
+    def _prepare(self, engine: Any, queries: Sequence[Terms], weighting: str) -> _Prepared:
         check_weighting(weighting)
         counted = QueryTerms.of(queries)
-        numbers, df = self._find(counted.terms)
+        numbers, df = self._find(engine, counted.terms)
         statistics = self.statistics(weighting)
         weights = term_weights(counted, df, weighting, statistics, self.k1, self.b)
         return _Prepared(counted, numbers, df, weights, Saturation(self.k1, self.b, statistics.avgdl))
 
-    def _candidates(self, engine: Any, segment: Searched, request: Request) -> list[NDArray[np.int64]]:
-        wide = request.widest() < WIDEST
+    def _candidates(
+        self, engine: Any, segment: Searched, request: Request, *, may_be_wide: bool
+    ) -> list[NDArray[np.int64]]:
+        wide = request.widest() < WIDEST if may_be_wide else np.zeros(0, dtype=np.bool_)
         if not wide.any():
             found: list[NDArray[np.int64]] = engine.candidates(segment, request)
             return found
@@ -310,8 +312,8 @@ class _Prepared:
 class _Pool:
     """The best documents of one query so far."""
 
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
+    def __init__(self, depth: int, segments: int) -> None:
+        self._depth, self._segments = depth, segments
         self._docs: list[NDArray[np.int64]] = []
         self._scores: list[NDArray[np.float64]] = []
         self.floor = 0.0
@@ -319,10 +321,9 @@ class _Pool:
     def add(self, docs: NDArray[np.int64], scores: NDArray[np.float64], segment: Searched) -> None:
         """Take a segment's best, cut by score and then by the order among ties."""
         best = np.lexsort((segment.tie_rank[docs], -scores))[: self._depth]
-        best = best[scores[best] > 0]
         self._docs.append(docs[best] + segment.base)
         self._scores.append(scores[best])
-        if sum(map(len, self._scores)) >= self._depth:
+        if self._segments > 1 and sum(map(len, self._scores)) >= self._depth:
             every = np.concatenate(self._scores)
             self.floor = float(np.partition(every, len(every) - self._depth)[len(every) - self._depth])
 

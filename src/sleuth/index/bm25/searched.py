@@ -75,15 +75,12 @@ class Searched:
         self._derived: dict[str, dict[Any, Any]] = {}
         self._deriving = threading.RLock()  # making one value may need another
 
-    def df(self, terms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """In how many live documents each term number occurs; 0 for -1, (n,) int64.
+    def dead_df(self, terms: NDArray[np.int64]) -> NDArray[np.int64] | int:
+        """In how many deleted documents each term number occurs; 0 for -1.
 
-        With deletions, the deleted documents of a term are counted when it is first asked for, and kept.
+        They are counted when a term is first asked for, and kept.
         """
-        df = self.postings.df(terms)
-        if self.live is not None:
-            df -= np.array([self._dead(term) for term in terms.tolist()], dtype=np.int64)
-        return df
+        return 0 if self.live is None else np.array([self._dead(term) for term in terms.tolist()], dtype=np.int64)
 
     def _dead(self, term: int) -> int:
         if term < 0 or self.live is None:

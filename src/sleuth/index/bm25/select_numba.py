@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from sleuth.errors import MissingExtra
 from sleuth.index.bm25 import kernels_numba
 from sleuth.index.bm25.assemble import BLOCK
 from sleuth.index.bm25.searched import Saturation, Searched, saturation
-from sleuth.index.bm25.select_numpy import NumpyEngine, Request, margin
+from sleuth.index.bm25.select_numpy import NumpyEngine, Request
 
 __all__ = ["NumbaEngine", "compiled", "is_compiled"]
 
@@ -31,9 +30,11 @@ ROWS_AT_MOST = 256
 ROW_BYTES = 1 << 26
 """Rows of a segment take at most 64 MiB (ours; one million documents of 60 words have 34 to 40 such terms)."""
 STEP = 1.0 / 255.0
+FAST = ("finish", "run_maxima")
+"""Helpers whose sums and maxima may be reordered for vector instructions."""
 INDEX = (
     *("ones", "ones_start", "ones_block", "more", "more_tf", "more_start", "more_block"),
-    *("rare", "rare_tf", "rare_start", "big"),
+    *("rare", "rare_tf", "rare_start", "big", "common"),
 )
 _lock = threading.Lock()
 _kernels: SimpleNamespace | None = None
@@ -60,40 +61,29 @@ def compiled() -> SimpleNamespace:
             options = {"cache": True, "nogil": True, "error_model": "numpy"}
             # Kernels find their helpers by their names in the module, so the compiled ones take those names.
             for name in kernels_numba.HELPERS:
-                setattr(kernels_numba, name, numba.njit(**options)(getattr(kernels_numba, name)))
-            for name in kernels_numba.FAST:
-                setattr(kernels_numba, name, numba.njit(fastmath=True, **options)(getattr(kernels_numba, name)))
+                own = {"fastmath": name in FAST, "forceinline": name in kernels_numba.INLINED}
+                setattr(kernels_numba, name, numba.njit(**own, **options)(getattr(kernels_numba, name)))
             made = {name: numba.njit(**options)(getattr(kernels_numba, name)) for name in kernels_numba.KERNELS}
             _kernels = SimpleNamespace(**made)
         return _kernels
 
 
-@dataclass(frozen=True, slots=True)
-class _Factors:
-    """What the kernels need of a segment under given k1, b and average length.
+class _Documents(NamedTuple):
+    """What the kernels need of a segment's documents and common terms under given k1, b and average length.
 
     Attributes:
+        rows: Impacts of the most frequent terms, (rows, n_docs) uint8.
         norm: Of each document, float32.
         inverse: 1 / (1 + norm), float32.
-        top: The largest saturation of each common term, float64.
         row_of: The row of each common term, int64; -1 without one.
-        rows: Impacts, (rows, n_docs) uint8.
+        top: The largest saturation of each common term, float64.
     """
 
+    rows: NDArray[np.uint8]
     norm: NDArray[np.float32]
     inverse: NDArray[np.float32]
-    top: NDArray[np.float64]
     row_of: NDArray[np.int64]
-    rows: NDArray[np.uint8]
-
-
-class _Packed(NamedTuple):
-    """The terms of a request as the kernels take them; `select` describes the columns."""
-
-    kind: NDArray[np.int64]
-    place: NDArray[np.int64]
-    term: NDArray[np.int64]
-    row: NDArray[np.int64]
+    top: NDArray[np.float64]
 
 
 class NumbaEngine:
@@ -107,31 +97,27 @@ class NumbaEngine:
         self._kernels = kernels if kernels is not None else compiled()
         self._scratch = threading.local()
 
+    def df(self, segment: Searched, terms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """In how many documents each term number occurs, deleted ones included; 0 for -1."""
+        out = np.empty(len(terms), dtype=np.int64)
+        self._kernels.count_docs(terms, _index(segment), out)
+        return out
+
     def candidates(self, segment: Searched, request: Request) -> list[NDArray[np.int64]]:
         """Per query, documents that include the best `depth` allowed ones with a shared term."""
         n_docs, n_queries = segment.postings.n_docs, len(request)
         if not len(request.terms):
             return [np.zeros(0, dtype=np.int64) for _ in range(n_queries)]
-        factors = self._factors(segment, request.saturation)
-        packed = _packed(segment, request, factors)
+        documents = self._documents(segment, request.saturation)
+        if request.allowed is not None:
+            documents = documents._replace(inverse=_frozen(documents.inverse * request.allowed))
         width = min(n_docs, max(4 * request.depth, 1024))
         found = np.empty((n_queries, width), dtype=np.int32)
         count = np.zeros(n_queries, dtype=np.int64)
-        scores, touched = self._buffers()
         self._kernels.select(
-            request.bounds,
-            *_by_upper(segment, request, factors, packed),
-            *_index(segment),
-            factors.rows,
-            factors.norm,
-            factors.inverse if request.allowed is None else factors.inverse * request.allowed,
-            *_flat(request.excluded, n_queries),
-            min(request.depth, n_docs),
-            scores,
-            touched,
-            found,
-            np.empty(found.shape, dtype=np.float32),
-            count,
+            *((request.bounds, request.terms, request.weights), request.floors, _index(segment), tuple(documents)),
+            *(request.allowed is not None, *_flat(request.excluded, n_queries), min(request.depth, n_docs)),
+            *(*self._buffers(), found, np.empty(found.shape, dtype=np.float32), count),
         )
         return [
             # More documents than fit are tied, or nearly so, for the last place: without a limit, then.
@@ -143,22 +129,12 @@ class NumbaEngine:
         self, segment: Searched, request: Request, docs: Sequence[NDArray[np.int64]]
     ) -> list[NDArray[np.float64]]:
         """Exact scores of documents of this segment, one array a query; 0.0 where no term is shared."""
-        factors = self._factors(segment, request.saturation)
         bounds, flat = _flat(docs, len(request))
-        out = np.zeros(len(flat))
-        shape = request.saturation
+        out, shape = np.zeros(len(flat)), request.saturation
         self._kernels.exact_scores(
-            request.bounds,
-            *_packed(segment, request, factors),
-            request.weights,
-            *_index(segment),
-            factors.rows,
-            _frozen(segment.postings.lengths),
-            *(float(shape.k1), float(shape.b), float(shape.avgdl)),
-            bounds,
-            flat,
-            np.empty(len(flat)),
-            out,
+            *((request.bounds, request.terms, request.weights), _index(segment)),
+            tuple(self._documents(segment, shape)),
+            *(_frozen(segment.postings.lengths), (shape.k1, shape.b, shape.avgdl), bounds, flat, out),
         )
         ends = bounds.tolist()
         return [out[a:b] for a, b in zip(ends, ends[1:], strict=False)]
@@ -170,14 +146,14 @@ class NumbaEngine:
         buffers: tuple[NDArray[np.float32], NDArray[np.int32]] = self._scratch.buffers
         return buffers
 
-    def _factors(self, segment: Searched, shape: Saturation) -> _Factors:
-        return segment.derived("factors", shape.key, lambda: self._make_factors(segment, shape))
+    def _documents(self, segment: Searched, shape: Saturation) -> _Documents:
+        return segment.derived("documents", shape.key, lambda: self._make_documents(segment, shape))
 
-    def _make_factors(self, segment: Searched, shape: Saturation) -> _Factors:
+    def _make_documents(self, segment: Searched, shape: Saturation) -> _Documents:
         postings = segment.postings
         norm = shape.norm(postings.lengths).astype(np.float32)
         shortest_once, highest, shortest_more = postings.array("bounds").astype(np.float64).T
-        top = np.maximum(saturation(np.ones(len(highest)), shape.norm(shortest_once)), 0.0)
+        top = saturation(np.ones(len(highest)), shape.norm(shortest_once))
         top = np.maximum(top, saturation(highest, shape.norm(shortest_more)))
         df = np.diff(postings.array("ones_start")) + np.diff(postings.array("more_start"))
         most = max(1, min(ROWS_AT_MOST, ROW_BYTES // max(postings.n_docs, 1)))
@@ -186,48 +162,15 @@ class NumbaEngine:
         row_of = np.full(len(df), -1, dtype=np.int64)
         row_of[frequent] = np.arange(len(frequent))
         rows = np.zeros((len(frequent), postings.n_docs), dtype=np.uint8)
-        ones, ones_start, ones_block, more, more_tf, more_start, more_block, *_ = _index(segment)
         for row, c in zip(rows, frequent.tolist(), strict=True):
-            self._kernels.fill_row(
-                *(row, ones, ones_start[c], ones_block[c], more, more_tf, more_start[c], more_block[c], norm)
-            )
-        return _Factors(norm, np.float32(1.0) / (np.float32(1.0) + norm), top, row_of, rows)
+            self._kernels.fill_row(row, c, int(postings.array("common")[c]), _index(segment), norm)
+        inverse = np.float32(1.0) / (np.float32(1.0) + norm)
+        return _Documents(_frozen(rows), _frozen(norm), _frozen(inverse), row_of, top)
 
 
 def _index(segment: Searched) -> tuple[NDArray[Any], ...]:
     """The arrays of a segment that the kernels read, in their order."""
     return segment.derived("index", None, lambda: tuple(_frozen(segment.postings.array(name)) for name in INDEX))
-
-
-def _packed(segment: Searched, request: Request, factors: _Factors) -> _Packed:
-    common, place = segment.postings.places(request.terms)
-    row = np.full(len(place), -1, dtype=np.int64)
-    row[common] = factors.row_of[place[common]]
-    return _Packed(common.astype(np.int64) + (row >= 0), place, request.terms, row)
-
-
-def _by_upper(segment: Searched, request: Request, factors: _Factors, packed: _Packed) -> tuple[NDArray[Any], ...]:
-    """`kind` to `relative` of `select`: each query's terms by what they can add at most, and the queries' margins."""
-    sizes = np.diff(request.bounds)
-    owner = np.repeat(np.arange(len(sizes)), sizes)
-    largest = np.ones(len(sizes))
-    full = sizes > 0
-    largest[full] = np.maximum.reduceat(request.weights, request.bounds[:-1][full])
-    weight = request.weights / largest[owner]
-    top = np.ones(len(weight))
-    common = packed.kind > 0
-    top[common] = factors.top[packed.place[common]]
-    top[packed.row >= 0] += STEP
-    upper = weight * np.minimum(top, 1.0) * (1.0 + 1e-6)
-    order = np.lexsort((upper, owner))
-    kind, place, term, row = (column[order] for column in packed)
-    cursor = np.zeros(len(order), dtype=np.int64)
-    cursor[kind == 0] = segment.postings.array("rare_start")[place[kind == 0]]
-    relative = margin(1) + (margin(2) - margin(1)) * sizes
-    slack = np.bincount(owner, weights=weight * (STEP * 1.001) * (packed.row >= 0), minlength=len(sizes))
-    floor = request.floors / largest * (1.0 - relative)
-    columns = (weight[order].astype(np.float32), upper[order].astype(np.float32), cursor)
-    return kind, place, term, row, *columns, floor, slack, relative
 
 
 def _flat(lists: Sequence[NDArray[np.int64]] | None, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

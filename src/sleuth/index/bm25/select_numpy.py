@@ -96,6 +96,10 @@ def scaled(weights: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
 class NumpyEngine:
     """Selection and exact scores of one search, per segment."""
 
+    def df(self, segment: Searched, terms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """In how many documents each term number occurs, deleted ones included; 0 for -1."""
+        return segment.postings.df(terms)
+
     def candidates(self, segment: Searched, request: Request) -> list[NDArray[np.int64]]:
         """Per query, documents that include the best `depth` allowed ones with a shared term, ascending."""
         norm, inverse = self._factors(segment, request)
