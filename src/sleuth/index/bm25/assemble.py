@@ -2,7 +2,7 @@
 
 Inverting one block of 32,768 documents is a counting sort by term whose scattered writes stay within a few
 megabytes; no list of (term, document) pairs is ever sorted. A fresh build and a merge end in the same
-`assemble`, so a merge equals the fresh build of the same documents byte for byte.
+`join_blocks`, so a merge equals the fresh build of the same documents byte for byte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sleuth.errors import UsageError
 
-__all__ = ["BLOCK", "BLOCK_BITS", "FORMAT", "META", "Block", "assemble", "invert", "place_runs"]
+__all__ = ["BLOCK", "BLOCK_BITS", "FORMAT", "META", "Block", "invert", "join_blocks", "place_runs"]
 
 FORMAT = 1
 BLOCK_BITS = 15
@@ -80,7 +80,7 @@ def invert(
     )
 
 
-def assemble(blocks: Sequence[Block], vocabulary: int) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
+def join_blocks(blocks: Sequence[Block], vocabulary: int) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
     """The arrays of a segment, all but its terms.
 
     Args:
@@ -132,7 +132,8 @@ def _within_runs(flags: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray
     total = np.zeros(len(flags) + 1, dtype=np.int64)
     np.cumsum(flags, out=total[1:])
     ends = np.cumsum(counts)
-    return total[ends] - total[ends - counts]
+    within: NDArray[np.int64] = total[ends] - total[ends - counts]
+    return within
 
 
 class _Shapes:
@@ -257,7 +258,9 @@ def blocks_of(rows: Iterable[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]], v
         vocabulary: Number of term ids there are.
     """
     blocks: list[Block] = []
-    ids, tf, counts = (np.zeros(0, dtype=kind) for kind in (np.int32, np.int32, np.int64))
+    ids: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
+    tf: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
+    counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     for more_ids, more_tf, more_counts in rows:
         ids, tf = np.concatenate([ids, more_ids]), np.concatenate([tf, more_tf])
         counts = np.concatenate([counts, more_counts])

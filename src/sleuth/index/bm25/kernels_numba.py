@@ -33,7 +33,18 @@ __all__ = ["HELPERS", "KERNELS", "count_docs", "exact_scores", "fill_row", "sele
 # In the order of use: a compiled function must find its helpers compiled.
 INLINED = ("find32", "find16", "contains16", "true_tf", "locate")
 HELPERS = (
-    *("find32", "find16", "contains16", "true_tf", "locate", "arrange", "nth_best", "keep_best", "run_maxima", "finish"),
+    *(
+        "find32",
+        "find16",
+        "contains16",
+        "true_tf",
+        "locate",
+        "arrange",
+        "nth_best",
+        "keep_best",
+        "run_maxima",
+        "finish",
+    ),
     *("add_rare", "touch", "add_where", "look_up", "drop_below", "score_whole", "score_few"),
 )
 KERNELS = ("count_docs", "select", "exact_scores", "fill_row")
@@ -365,8 +376,8 @@ def add_where(j: int, every: bool, query: Any, index: Any, norm: Any, block: int
         u = np.uint64(more[p])
         if every or scores[u] != 0:
             tf = np.float32(more_tf[p])
-        if more_tf[p] == BIG_TF:
-            tf = np.float32(true_tf(BIG_TF, big, term, np.int64(base + u)))
+            if more_tf[p] == BIG_TF:
+                tf = np.float32(true_tf(BIG_TF, big, term, np.int64(base + u)))
             scores[u] += weight * (tf * (np.float32(1) + norm[base + u]) / (tf + norm[base + u]))
 
 
@@ -411,7 +422,9 @@ def drop_below(least: float, scores: Any, touched: Any, n: int) -> int:
     return kept
 
 
-def score_whole(q: int, query: Any, index: Any, documents: Any, block: int, least: float, seed: int, scratch: Any) -> Any:
+def score_whole(
+    q: int, query: Any, index: Any, documents: Any, block: int, least: float, seed: int, scratch: Any
+) -> Any:
     """Score every document of a block; note those that reach the threshold, their scores left in place.
 
     Args:
@@ -462,7 +475,9 @@ def score_whole(q: int, query: Any, index: Any, documents: Any, block: int, leas
     return n, least
 
 
-def score_few(q: int, needed: int, query: Any, index: Any, documents: Any, block: int, least: float, scratch: Any) -> int:
+def score_few(
+    q: int, needed: int, query: Any, index: Any, documents: Any, block: int, least: float, scratch: Any
+) -> int:
     """Score the documents of a block that have one of the terms from `needed` on; note those that may reach the
     threshold, their scores left in place. Returns how many."""
     bounds, kind, place, _, _, _, upper, _, _, relative = query

@@ -27,9 +27,9 @@ from sleuth.index.bm25.assemble import (
     FORMAT,
     META,
     Block,
-    assemble,
     blocks_of,
     invert,
+    join_blocks,
     place_runs,
 )
 from sleuth.index.bm25.vocabulary import Vocabulary
@@ -147,16 +147,12 @@ class Postings:
         terms = sorted(set().union(*own_terms))
         place = {term: number for number, term in enumerate(terms)}
         renumber = [np.fromiter((place[t] for t in own), dtype=np.int32, count=len(own)) for own in own_terms]
-        rows = (
-            row
-            for part, mask, new in zip(parts, keep, renumber, strict=True)
-            for row in part._rows(mask, new)
-        )
+        rows = (row for part, mask, new in zip(parts, keep, renumber, strict=True) for row in part._rows(mask, new))
         return cls._finish(blocks_of(rows, len(terms)), Vocabulary.of(terms)[0])
 
     @classmethod
     def _finish(cls, blocks: list[Block], vocabulary: Vocabulary) -> Postings:
-        arrays, used = assemble(blocks, len(vocabulary))
+        arrays, used = join_blocks(blocks, len(vocabulary))
         names = vocabulary.only(used)
         return cls({**arrays, "terms": names.text, "term_offsets": names.offsets})
 
@@ -279,9 +275,9 @@ class Postings:
         docs.append(self._arrays["rare"][at].astype(np.int64) & (BLOCK - 1))
         tf.append(self._arrays["rare_tf"][at].astype(np.int64))
         all_terms, all_docs, all_tf = np.concatenate(terms), np.concatenate(docs), np.concatenate(tf)
-        for at in np.flatnonzero(all_tf == BIG_TF).tolist():
-            doc = all_docs[at] + (number << BLOCK_BITS)
-            all_tf[at] = self._true_tf(int(all_terms[at]), np.array([doc]), np.array([BIG_TF], np.uint8))[0]
+        for big in np.flatnonzero(all_tf == BIG_TF).tolist():
+            doc = all_docs[big] + (number << BLOCK_BITS)
+            all_tf[big] = self._true_tf(int(all_terms[big]), np.array([doc]), np.array([BIG_TF], np.uint8))[0]
         return all_terms, all_docs, all_tf
 
     @cached_property

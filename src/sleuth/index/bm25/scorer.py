@@ -70,8 +70,8 @@ class BM25:
         self.bases = np.zeros(len(segments) + 1, dtype=np.int64)
         np.cumsum([segment.n_docs for segment in segments], out=self.bases[1:])
         self._segments = [
-            Searched(*parts, base=base)
-            for *parts, base in zip(segments, live, tie_ranks, self.bases[:-1].tolist(), strict=True)
+            Searched(segment, alive, ranks, base=base)
+            for segment, alive, ranks, base in zip(segments, live, tie_ranks, self.bases[:-1].tolist(), strict=True)
         ]
         self._numpy = NumpyEngine()
         self._numba: Any = None

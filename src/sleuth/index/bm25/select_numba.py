@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -137,7 +138,7 @@ class NumbaEngine:
             *(_frozen(segment.postings.lengths), (shape.k1, shape.b, shape.avgdl), bounds, flat, out),
         )
         ends = bounds.tolist()
-        return [out[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [out[a:b] for a, b in pairwise(ends)]
 
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Scratch of this thread: scores of a block, all 0 between calls, and the documents touched."""

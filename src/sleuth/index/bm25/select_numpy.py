@@ -113,7 +113,7 @@ class NumpyEngine:
             scores = self._products(segment, request, group, heavy, runs, norm)
             for number, row in zip(group, scores, strict=True):
                 self._add(request, number, heavy, runs, norm, row)
-                row *= inverse
+                np.multiply(row, inverse, out=row)
                 if request.excluded is not None:
                     row[request.excluded[number]] = 0.0
                 found.append(_best(row, request, number))
@@ -164,7 +164,8 @@ class NumpyEngine:
             return np.zeros(0, dtype=np.int64)
         terms, uses = np.unique(request.terms, return_counts=True)
         often = segment.postings.df(terms) > PRODUCT_SHARE * segment.postings.n_docs
-        return terms[often & (uses * 4 >= len(request))]
+        heavy: NDArray[np.int64] = terms[often & (uses * 4 >= len(request))]
+        return heavy
 
     def _products(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Vocabulary:
     def all_terms(self) -> list[str]:
         """Every term, in order; reads the whole vocabulary."""
         text, ends = self.text.tobytes(), self.offsets.tolist()
-        return [text[a:b].decode("utf-8", "surrogatepass") for a, b in zip(ends, ends[1:], strict=False)]
+        return [text[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(ends)]
 
     def find(self, terms: Sequence[str]) -> NDArray[np.int64]:
         """Position of each term, (n,) int64; -1 where it is not here."""

@@ -159,11 +159,11 @@ def idf(df: int, weighting: str, n_docs: int) -> float:
 
 
 def _lucene_idf(df: NDArray[np.int64], n_docs: int) -> NDArray[np.float64]:
-    return np.log1p((n_docs - df + 0.5) / (df + 0.5))
+    return np.asarray(np.log1p((n_docs - df + 0.5) / (df + 0.5)), dtype=np.float64)
 
 
 def _gensim_idf(df: NDArray[np.int64], n_docs: int) -> NDArray[np.float64]:
-    return np.log((n_docs + 1.0) / (df + 0.5))
+    return np.asarray(np.log((n_docs + 1.0) / (df + 0.5)), dtype=np.float64)
 
 
 def _counted(query: Sequence[str], number: int) -> Mapping[str, float]:
