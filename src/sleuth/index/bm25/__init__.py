@@ -7,7 +7,7 @@
     scorer.py          BM25 over several segments: search, score, explain
     select_numpy.py    candidates with numpy alone: the one-shot path
     select_numba.py    candidates with compiled kernels: batches and servers
-    kernels_numba.py   the kernels
+    kernels_numba.py   the kernels, and kernels_block, kernels_best, kernels_lookup, which they call
 
 Two steps find the best documents. A *selection* in float32 yields a few more documents than were asked for,
 with a margin that covers its error; then float64 scores them exactly, one term after another in the terms' byte

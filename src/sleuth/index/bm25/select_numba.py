@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleuth.errors import MissingExtra
-from sleuth.index.bm25 import kernels_numba
+from sleuth.index.bm25 import kernels_best, kernels_block, kernels_lookup, kernels_numba
 from sleuth.index.bm25.assemble import BLOCK
 from sleuth.index.bm25.searched import Saturation, Searched, saturation
 from sleuth.index.bm25.select_numpy import NumpyEngine, Request
@@ -37,6 +37,14 @@ INDEX = (
     *("ones", "ones_start", "ones_block", "more", "more_tf", "more_start", "more_block"),
     *("rare", "rare_tf", "rare_start", "big", "common"),
 )
+# In the order of use: a function that is compiled must find its helpers compiled.
+HELPERS = (
+    *((kernels_lookup, name) for name in ("find32", "find16", "contains16", "true_tf", "locate")),
+    *((kernels_best, name) for name in ("arrange", "nth_best", "keep_best", "run_maxima", "finish")),
+    *((kernels_block, name) for name in ("add_rare", "touch", "add_where", "look_up", "drop_below")),
+    *((kernels_block, name) for name in ("score_whole", "score_few")),
+)
+
 _lock = threading.Lock()
 _kernels: SimpleNamespace | None = None
 
@@ -61,10 +69,13 @@ def compiled() -> SimpleNamespace:
                 raise MissingExtra("the BM25 engine 'numba'", "fast", error) from error
             options = {"cache": True, "nogil": True, "error_model": "numpy"}
             # Kernels find their helpers by their names in the module, so the compiled ones take those names.
-            for name in kernels_numba.HELPERS:
-                own = {"fastmath": name in FAST, "forceinline": name in kernels_numba.INLINED}
-                setattr(kernels_numba, name, numba.njit(**own, **options)(getattr(kernels_numba, name)))
-            made = {name: numba.njit(**options)(getattr(kernels_numba, name)) for name in kernels_numba.KERNELS}
+            for home, name in HELPERS:
+                own = {"fastmath": name in FAST, "forceinline": home is kernels_lookup}
+                helper = numba.njit(**own, **options)(getattr(home, name))
+                for module in (kernels_lookup, kernels_best, kernels_block, kernels_numba):
+                    if hasattr(module, name):
+                        setattr(module, name, helper)
+            made = {name: numba.njit(**options)(getattr(kernels_numba, name)) for name in kernels_numba.__all__}
             _kernels = SimpleNamespace(**made)
         return _kernels
 
