@@ -44,12 +44,19 @@ class Doc:
         text: The body; may be empty.
         title: Shown and indexed before the text; may be empty.
         metadata: JSON-like values, for filters, grouping and citations.
+
+    Raises:
+        UsageError: An id, text or title that is not a str.
     """
 
     doc_id: str
     text: str
     title: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.doc_id, str) and isinstance(self.text, str) and isinstance(self.title, str)):
+            raise _not_text("Doc", doc_id=self.doc_id, text=self.text, title=self.title)
 
     @property
     def full_text(self) -> str:
@@ -69,6 +76,9 @@ class Query:
         instruction: The user's; beats `task` wherever a stage takes one.
         excluded_ids: Documents never to be returned for this query.
         metadata: JSON-like values.
+
+    Raises:
+        UsageError: An id or text that is not a str; rewrites or excluded ids that are one str instead of several.
     """
 
     query_id: str
@@ -78,6 +88,16 @@ class Query:
     instruction: str | None = None
     excluded_ids: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.query_id, str) and isinstance(self.text, str)):
+            raise _not_text("Query", query_id=self.query_id, text=self.text)
+        if isinstance(self.rewrites, str):
+            raise UsageError(f"a Query's rewrites must be a tuple of str, got one str; write ({self.rewrites!r},)")
+        if isinstance(self.excluded_ids, str):
+            raise UsageError(
+                f"a Query's excluded_ids must be a set of str, got one str; write frozenset([{self.excluded_ids!r}])"
+            )
 
     def views(self, view: QueryView = "text", *, separator: str = "\n", text_repeat: int = 1) -> tuple[str, ...]:
         """The texts a stage searches with; several only where there are several rewrites.
@@ -100,6 +120,12 @@ class Query:
         if view == "rewrite":
             return self.rewrites
         return tuple(separator.join([self.text] * text_repeat + [rewrite]) for rewrite in self.rewrites)
+
+
+def _not_text(kind: str, **fields: object) -> UsageError:
+    """The error that names the first field that is not a str."""
+    name, value = next((name, value) for name, value in fields.items() if not isinstance(value, str))
+    return UsageError(f"a {kind}'s {name} must be a str, got {type(value).__name__} {str(value)[:80]}")
 
 
 class ScoredDoc(NamedTuple):
@@ -159,7 +185,7 @@ class Ranking:
 
     Raises:
         ShapeError: Columns of different lengths.
-        UsageError: Scores that rise or are NaN, a repeated id, an unknown scale.
+        UsageError: Scores that rise or are NaN, a repeated id, one str in place of ids, an unknown scale.
     """
 
     __slots__ = ("doc_ids", "parts", "scale", "scores")
@@ -177,6 +203,7 @@ class Ranking:
         parts: Mapping[str, NDArray[Any] | Sequence[float]] | None = None,
         scale: Scale = "mixed",
     ) -> None:
+        _refuse_one_id(doc_ids)
         ids = tuple(doc_ids)
         values = np.array(scores, dtype=np.float64)
         if values.shape != (len(ids),):
@@ -238,6 +265,7 @@ class Ranking:
             values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
         else:
             ids, values = scores[0], np.asarray(scores[1])
+            _refuse_one_id(ids)
         order = tie_order(ids, values, prior)[:depth]
         columns = {name: np.asarray(column, dtype=np.float64)[order] for name, column in (parts or {}).items()}
         return cls([ids[i] for i in order], values[order], parts=columns, scale=scale)
@@ -311,6 +339,13 @@ class Ranking:
         return f"<table><thead><tr><th>rank</th><th>doc_id</th><th>score ({self.scale})</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
+def _refuse_one_id(doc_ids: object) -> None:
+    if isinstance(doc_ids, str):
+        raise UsageError(
+            f"a Ranking's doc_ids must be several str, got one, {doc_ids[:80]!r}; write [{doc_ids[:80]!r}]"
+        )
+
+
 def _unpickle_ranking(ids: tuple[str, ...], scores: Any, parts: Any, scale: Scale) -> Ranking:
     """Rebuild a Ranking in a worker process (the scores are read-only arrays)."""
     return Ranking(ids, scores, parts=parts, scale=scale)
@@ -357,12 +392,18 @@ class Qrels(Mapping[str, Mapping[str, int]]):
     Args:
         labels: The labels.
         name: Which label set this is (BRIGHT has three); printed with every score.
+
+    Raises:
+        UsageError: Labels that are not mappings, or a relevance that is not a whole number.
     """
 
     __slots__ = ("_labels", "name")
 
     def __init__(self, labels: Mapping[str, Mapping[str, int]] | None = None, *, name: str = "") -> None:
-        self._labels: dict[str, dict[str, int]] = {q: dict(judged) for q, judged in (labels or {}).items()}
+        labels = {} if labels is None else labels
+        if not isinstance(labels, Mapping):
+            raise UsageError(f"Qrels need a mapping query_id -> {{doc_id: relevance}}, got {type(labels).__name__}")
+        self._labels: dict[str, dict[str, int]] = {q: _grades(q, judged) for q, judged in labels.items()}
         self.name = name
 
     def __getitem__(self, query_id: str) -> Mapping[str, int]:
@@ -377,3 +418,22 @@ class Qrels(Mapping[str, Mapping[str, int]]):
     def __repr__(self) -> str:
         judged = sum(map(len, self._labels.values()))
         return f"Qrels({self.name + ', ' if self.name else ''}{len(self)} queries, {judged} labels)"
+
+
+def _grades(query_id: str, judged: Mapping[str, int]) -> dict[str, int]:
+    """A query's labels, checked; whole numbers of other types (NumPy's, 2.0) become int."""
+    if not isinstance(judged, Mapping):
+        raise UsageError(
+            f"the labels of query {query_id!r} must be a mapping doc_id -> relevance, got {type(judged).__name__}"
+        )
+    grades = dict(judged)
+    for doc_id, grade in grades.items():
+        if type(grade) is not int:
+            grades[doc_id] = _whole(query_id, doc_id, grade)
+    return grades
+
+
+def _whole(query_id: str, doc_id: str, grade: object) -> int:
+    if isinstance(grade, (int, np.integer)) or (isinstance(grade, (float, np.floating)) and float(grade).is_integer()):
+        return int(grade)
+    raise UsageError(f"query {query_id!r}, document {doc_id!r}: relevance must be a whole number, got {grade!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleuth.errors import ShapeError, UsageError
-from sleuth.types import Doc, Query, Ranking, Run, tie_order
+from sleuth.types import Doc, Qrels, Query, Ranking, Run, tie_order
 
 
 def test_full_text_is_stripped() -> None:
@@ -100,3 +101,36 @@ def test_empty_ranking() -> None:
     assert len(empty) == 0
     assert list(empty) == []
     assert Run({"q": empty}).head(3)["q"] == empty
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Doc(3, "text"), "Doc's doc_id must be a str, got int 3"),  # type: ignore[arg-type]
+        (lambda: Doc("a", None), "Doc's text must be a str, got NoneType"),  # type: ignore[arg-type]
+        (lambda: Doc("a", "b", b"c"), "Doc's title must be a str, got bytes"),  # type: ignore[arg-type]
+        (lambda: Query(7, "why"), "Query's query_id must be a str, got int 7"),  # type: ignore[arg-type]
+        (lambda: Query("q", None), "Query's text must be a str, got NoneType"),  # type: ignore[arg-type]
+        (lambda: Query("q", "why", rewrites="abc"), r"rewrites must be a tuple .* \('abc',\)"),  # type: ignore[arg-type]
+        (lambda: Query("q", "why", excluded_ids="ab"), "excluded_ids must be a set"),  # type: ignore[arg-type]
+        (lambda: Ranking("ab", [2.0, 1.0]), r"doc_ids must be several .* \['ab'\]"),
+        (lambda: Ranking.from_scores(("ab", np.ones(2))), "doc_ids must be several"),
+        (lambda: Qrels({"q": ["a"]}), "labels of query 'q' must be a mapping .* got list"),  # type: ignore[dict-item]
+        (lambda: Qrels([("q", {"a": 1})]), "Qrels need a mapping .* got list"),  # type: ignore[arg-type]
+        (lambda: Qrels({"q": {"a": 0.5}}), "document 'a': relevance must be a whole number, got 0.5"),  # type: ignore[dict-item]
+        (lambda: Qrels({"q": {"a": float("nan")}}), "whole number, got nan"),  # type: ignore[dict-item]
+        (lambda: Qrels({"q": {"a": float("inf")}}), "whole number, got inf"),  # type: ignore[dict-item]
+        (lambda: Qrels({"q": {"a": "1"}}), "whole number, got '1'"),  # type: ignore[dict-item]
+        (lambda: Qrels({"q": {"a": None}}), "whole number, got None"),  # type: ignore[dict-item]
+    ],
+)
+def test_wrong_types_are_refused_where_they_come_in(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_whole_numbers_of_any_type_are_grades() -> None:
+    grades = Qrels({"q": {"a": np.int64(2), "b": 1.0, "c": -1, "d": True}})["q"]  # type: ignore[dict-item]
+    assert grades == {"a": 2, "b": 1, "c": -1, "d": 1}
+    assert {type(grade) for grade in grades.values()} == {int}
+    assert len(Qrels()) == len(Qrels({})) == 0
