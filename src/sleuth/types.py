@@ -92,12 +92,8 @@ class Query:
     def __post_init__(self) -> None:
         if not (isinstance(self.query_id, str) and isinstance(self.text, str)):
             raise _not_text("Query", query_id=self.query_id, text=self.text)
-        if isinstance(self.rewrites, str):
-            raise UsageError(f"a Query's rewrites must be a tuple of str, got one str; write ({self.rewrites!r},)")
-        if isinstance(self.excluded_ids, str):
-            raise UsageError(
-                f"a Query's excluded_ids must be a set of str, got one str; write frozenset([{self.excluded_ids!r}])"
-            )
+        _refuse_one_str("a Query's rewrites", self.rewrites)
+        _refuse_one_str("a Query's excluded_ids", self.excluded_ids)
 
     def views(self, view: QueryView = "text", *, separator: str = "\n", text_repeat: int = 1) -> tuple[str, ...]:
         """The texts a stage searches with; several only where there are several rewrites.
@@ -126,6 +122,12 @@ def _not_text(kind: str, **fields: object) -> UsageError:
     """The error that names the first field that is not a str."""
     name, value = next((name, value) for name, value in fields.items() if not isinstance(value, str))
     return UsageError(f"a {kind}'s {name} must be a str, got {type(value).__name__} {str(value)[:80]}")
+
+
+def _refuse_one_str(what: str, values: object) -> None:
+    """A str is an iterable of its letters, which nobody means."""
+    if isinstance(values, str):
+        raise UsageError(f"{what} must be several str, got one; write [{values[:80]!r}]")
 
 
 class ScoredDoc(NamedTuple):
@@ -203,7 +205,7 @@ class Ranking:
         parts: Mapping[str, NDArray[Any] | Sequence[float]] | None = None,
         scale: Scale = "mixed",
     ) -> None:
-        _refuse_one_id(doc_ids)
+        _refuse_one_str("a Ranking's doc_ids", doc_ids)
         ids = tuple(doc_ids)
         values = np.array(scores, dtype=np.float64)
         if values.shape != (len(ids),):
@@ -265,7 +267,7 @@ class Ranking:
             values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
         else:
             ids, values = scores[0], np.asarray(scores[1])
-            _refuse_one_id(ids)
+            _refuse_one_str("a Ranking's doc_ids", ids)
         order = tie_order(ids, values, prior)[:depth]
         columns = {name: np.asarray(column, dtype=np.float64)[order] for name, column in (parts or {}).items()}
         return cls([ids[i] for i in order], values[order], parts=columns, scale=scale)
@@ -337,13 +339,6 @@ class Ranking:
             for doc in self.head(20)
         )
         return f"<table><thead><tr><th>rank</th><th>doc_id</th><th>score ({self.scale})</th></tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _refuse_one_id(doc_ids: object) -> None:
-    if isinstance(doc_ids, str):
-        raise UsageError(
-            f"a Ranking's doc_ids must be several str, got one, {doc_ids[:80]!r}; write [{doc_ids[:80]!r}]"
-        )
 
 
 def _unpickle_ranking(ids: tuple[str, ...], scores: Any, parts: Any, scale: Scale) -> Ranking:

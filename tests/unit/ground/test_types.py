@@ -111,8 +111,8 @@ def test_empty_ranking() -> None:
         (lambda: Doc("a", "b", b"c"), "Doc's title must be a str, got bytes"),  # type: ignore[arg-type]
         (lambda: Query(7, "why"), "Query's query_id must be a str, got int 7"),  # type: ignore[arg-type]
         (lambda: Query("q", None), "Query's text must be a str, got NoneType"),  # type: ignore[arg-type]
-        (lambda: Query("q", "why", rewrites="abc"), r"rewrites must be a tuple .* \('abc',\)"),  # type: ignore[arg-type]
-        (lambda: Query("q", "why", excluded_ids="ab"), "excluded_ids must be a set"),  # type: ignore[arg-type]
+        (lambda: Query("q", "why", rewrites="abc"), r"rewrites must be several str, got one; write \['abc'\]"),  # type: ignore[arg-type]
+        (lambda: Query("q", "why", excluded_ids="ab"), "excluded_ids must be several"),  # type: ignore[arg-type]
         (lambda: Ranking("ab", [2.0, 1.0]), r"doc_ids must be several .* \['ab'\]"),
         (lambda: Ranking.from_scores(("ab", np.ones(2))), "doc_ids must be several"),
         (lambda: Qrels({"q": ["a"]}), "labels of query 'q' must be a mapping .* got list"),  # type: ignore[dict-item]
