@@ -18,7 +18,7 @@ from sleuth.errors import MissingExtra, ModelError, UnknownName, UsageError
 from sleuth.models.cards import ModelCard
 from sleuth.models.checkpoint import read_checkpoint
 from sleuth.models.checksums import known_sha256
-from sleuth.models.pieces import Pieces
+from sleuth.models.pieces import Pieces, refuse_one_text
 from sleuth.models.settings import join_name, resolve_settings
 from sleuth.stages import Embeddings
 
@@ -94,7 +94,9 @@ class BiEncoder:
         Raises:
             DeadlineExceeded: The context's deadline passed between two batches.
             ModelError: A vector that is not finite.
+            UsageError: One str in place of several, or a text that is no str.
         """
+        refuse_one_text(texts)
         if self.settings.lower_case:
             texts, prompt = [text.lower() if isinstance(text, str) else text for text in texts], prompt.lower()
         encoded = self._pieces.encode(texts, limit=limit, prompt=prompt)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sleuth.context import Context
 from sleuth.errors import JournalError, ShapeError, UsageError
 from sleuth.journal import Journal
+from sleuth.models.pieces import refuse_one_text
 from sleuth.stages import Embeddings, Encoder
 
 __all__ = ["BATCH_TEXTS", "VectorCache", "encode_corpus", "text_key"]
@@ -88,8 +89,9 @@ def encode_corpus(
     Raises:
         DeadlineExceeded: The time is up; what was finished is in the journal.
         JournalError: The journal belongs to another encoder or batch size.
-        UsageError: The cache is another encoder's, or a batch is empty.
+        UsageError: The cache is another encoder's, a batch is empty, or one str came in place of texts.
     """
+    refuse_one_text(texts)
     if batch_texts < 1:
         raise UsageError(f"batch_texts must be at least 1, got {batch_texts}")
     if cache is not None and cache.identity != encoder.identity:

@@ -53,9 +53,11 @@ def open_encoder(
 
     Raises:
         ModelError: The files are not to be had, or not what they should be.
-        UsageError: Nothing says what the checkpoint is, or how it pools.
+        UsageError: An empty name; nothing says what the checkpoint is, or how it pools.
         MissingExtra: What is needed to run or to download it is not installed.
     """
+    if not isinstance(name, (str, Path)) or not str(name).strip():
+        raise UsageError(f"an encoder's name must be a str or a path, not empty, got {name!r}; try 'minilm'")
     base, options = _split(str(name))
     given = {
         "kind": kind,

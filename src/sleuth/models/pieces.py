@@ -16,10 +16,22 @@ from numpy.typing import NDArray
 
 from sleuth.errors import ModelError, UsageError
 
-__all__ = ["Encoded", "Pieces"]
+__all__ = ["Encoded", "Pieces", "refuse_one_text"]
 
 SLICE_CHARACTERS = 100_000
 """Longer texts are tokenized in slices, so that a book costs no more memory than a chapter (ours)."""
+
+
+def refuse_one_text(texts: object) -> None:
+    """A lone str is a sequence of its letters, which nobody means.
+
+    Raises:
+        UsageError: It is a str or bytes.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise UsageError(
+            f"texts to encode must be a list of str, got one {type(texts).__name__}, {texts[:40]!r}; write [text]"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +91,9 @@ class Pieces:
             prompt: Put before each text, as one string with it.
 
         Raises:
-            UsageError: Something that is no str, or a limit with no room for text.
+            UsageError: One str in place of several, something that is no str, or a limit with no room for text.
         """
+        refuse_one_text(texts)
         frame = len(self.opening) + len(self.closing)
         if limit <= frame:
             raise UsageError(f"max_tokens must be above {frame} (the sequence's own special tokens), got {limit}")

@@ -199,3 +199,11 @@ def test_kill_at_random_moments_gives_the_same_bytes(make_bert, tmp_path):
     assert kills > 0
     assert (tmp_path / "killed.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert (tmp_path / "killed.journal").read_bytes() == (tmp_path / "whole.journal").read_bytes()
+
+
+def test_one_text_in_place_of_several_is_refused(tmp_path):
+    encoder = Counting()
+    with pytest.raises(UsageError, match="list of str, got one str, 'abc'"):
+        encode_corpus(encoder, "abc", journal_path=tmp_path / "journal")
+    assert encoder.batches == []
+    assert not (tmp_path / "journal").exists()

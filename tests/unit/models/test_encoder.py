@@ -167,3 +167,9 @@ def test_blas_is_told_and_told_back():
         assert outer == inner
         assert blas_threads() == 1
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize("name", ["", " ", None, 5])
+def test_a_name_that_is_none(name):
+    with pytest.raises(UsageError, match="an encoder's name must be"):
+        open_encoder(name)

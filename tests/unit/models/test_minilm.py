@@ -293,3 +293,11 @@ def test_damaged_weights_are_noticed(make_bert):
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(ModelError, match="not finite, for text 0"):
         BertEncoder(folder).encode_docs(["wait"])
+
+
+@pytest.mark.parametrize("text", ["abc", b"abc", ""])
+def test_one_text_in_place_of_several_is_refused(make_bert, text):
+    encoder = BertEncoder(make_bert())
+    for encode in (encoder.encode_queries, encoder.encode_docs):
+        with pytest.raises(UsageError, match=r"list of str, got one (str|bytes)"):
+            encode(text)
