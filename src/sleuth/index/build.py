@@ -16,7 +16,16 @@ from sleuth.index.encoding import EncoderSource, OpenEncoder
 from sleuth.index.lock import WriterLock
 from sleuth.index.report import IndexReport
 from sleuth.index.snapshot import Snapshot
-from sleuth.index.store import Settings, check_files, is_ours, is_unfinished, read_manifest
+from sleuth.index.store import (
+    MANIFEST,
+    Settings,
+    begin,
+    check_files,
+    discard_beginning,
+    is_ours,
+    is_unfinished,
+    read_manifest,
+)
 from sleuth.index.update import Update
 from sleuth.stages import Encoder
 from sleuth.types import Doc
@@ -95,6 +104,8 @@ def build_index(
             base = _usable_base(path, replace)
             wanted = {"analyzer": analyzer, "k1": k1, "b": b, "corpus": corpus_identity, "chunking": chunking}
             settings, rebuild = _resolve(path, base, wanted, encoder, replace)
+            if is_unfinished(path):
+                begin(path)
             source = EncoderSource(settings.encoder, encoder, open_encoder, str(path))
             update = Update(
                 path,
@@ -107,9 +118,12 @@ def build_index(
                 context=context,
                 part_documents=part_documents,
             )
-            update.put(docs)
-            _settle_missing(update, keep_missing=keep_missing, failed=failed_sources, replace=replace)
-            return IndexReport(path, update.commit(), update.counts)
+            try:
+                update.put(docs)
+                _settle_missing(update, keep_missing=keep_missing, failed=failed_sources, replace=replace)
+                return IndexReport(path, update.commit(), update.counts)
+            finally:
+                discard_beginning(path)
     finally:
         if made and not any(path.iterdir()):
             path.rmdir()
@@ -124,6 +138,7 @@ def stored_settings(path: str | Path) -> Settings | None:
         IndexCorrupt, IndexOutdated: There is something, and it is no sound index.
     """
     path = Path(path)
+    _refuse_foreign(path)
     try:
         return read_manifest(path).settings
     except IndexNotFound:
@@ -144,8 +159,9 @@ def _refuse_foreign(path: Path) -> None:
         return
     except IndexError_ as error:
         what = "a folder with other files" if path.is_dir() else "a file"
+        reason = f" ({error})" if (path / MANIFEST).is_file() else ""
         raise IndexCorrupt(
-            f"{path} is {what}, not an index, and is left alone; name a new folder for the index ({error})"
+            f"{path} is {what}, not an index, and is left alone; name a new folder for the index{reason}"
         ) from error
 
 
@@ -176,7 +192,7 @@ def _resolve(
         return changed(fresh, **given), False
     own = base.manifest.settings
     faults = [
-        f"{option} {getattr(own, option)!r}, got {value!r}"
+        f"{option} {_plain(getattr(own, option))}, got {_plain(value)}"
         for option, value in given.items()
         if getattr(own, option) != value and not (option in ("corpus", "chunking") and getattr(own, option) is None)
     ]
@@ -186,7 +202,11 @@ def _resolve(
     if stored is not None and stored["identity"] != own_identity:
         faults.append(f"encoder {own_identity or 'none'}, got {stored['identity']}")
     if faults and not replace:
-        keep = "Name another index folder" if faults[0].startswith("corpus ") else "Leave the option out to keep the index's own"
+        keep = (
+            "Name another index folder"
+            if faults[0].startswith("corpus ")
+            else "Leave the option out to keep the index's own"
+        )
         raise IndexMismatch(
             f"{path} was made with {'; '.join(faults)}. {keep}, or pass --replace (replace=True) to make it anew."
         )
@@ -197,6 +217,13 @@ def _resolve(
         own_identity,
     )
     return after, rebuild
+
+
+def _plain(value: Any) -> str:
+    """A setting as a sentence shows it."""
+    if isinstance(value, Mapping):
+        return " and ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    return "none" if value is None else repr(value)
 
 
 def _settle_missing(update: Update, *, keep_missing: bool, failed: FailedSources, replace: bool) -> None:

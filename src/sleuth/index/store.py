@@ -3,6 +3,7 @@
     manifest.json              which segments count; replaced by an atomic rename, never edited
     segments/<number>-<hash>/  see `sleuth.index.segments`
     lock                       only while a writer is at work
+    unfinished                 from the start of the first build until its manifest is there
 
 A reader opens the manifest, then maps every file it names; from then on it sees that snapshot and nothing
 else. A writer makes new segments beside the old ones, renames a new manifest into place and only then
@@ -29,10 +30,13 @@ from sleuth.manifest import file_sha256, write_atomic
 
 __all__ = [
     "FORMAT_VERSION",
+    "MANIFEST",
     "IndexManifest",
     "Settings",
+    "begin",
     "check_files",
     "commit",
+    "discard_beginning",
     "is_ours",
     "is_unfinished",
     "read_manifest",
@@ -44,6 +48,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SEGMENTS = "segments"
 FORMAT = "sleuth index"
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +153,34 @@ def segments_folder(path: Path) -> Path:
 
 def is_ours(path: Path) -> bool:
     """Whether a folder holds nothing but what an index is made of, so that a new one may take its place."""
-    own = (MANIFEST, SEGMENTS, LOCK_FILE)
+    own = (MANIFEST, SEGMENTS, LOCK_FILE, UNFINISHED)
     return path.is_dir() and all(name in own or name.startswith(f".{MANIFEST}.") for name in os.listdir(path))
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a first build was begun here and never finished: a folder with our files and no manifest."""
-    return is_ours(path) and not (path / MANIFEST).exists() and any(path.iterdir())
+    """Whether a first build was begun here and never finished: no manifest, and our mark or no segment yet.
+
+    Segments without manifest and mark are those of a finished index that has lost its manifest.
+    """
+    if not is_ours(path) or (path / MANIFEST).exists() or not any(path.iterdir()):
+        return False
+    return (path / UNFINISHED).exists() or not _has_segments(path)
+
+
+def _has_segments(path: Path) -> bool:
+    folder = segments_folder(path)
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def begin(path: Path) -> None:
+    """Mark a first build as begun, before its first segment; its commit removes the mark."""
+    (path / UNFINISHED).write_text(f"{FORMAT}: its first build has not finished\n", encoding="ascii")
+
+
+def discard_beginning(path: Path) -> None:
+    """Take the mark back where a first build ended before its first segment."""
+    if not (path / MANIFEST).exists() and not _has_segments(path):
+        (path / UNFINISHED).unlink(missing_ok=True)
 
 
 def read_manifest(path: Path) -> IndexManifest:
@@ -162,7 +188,7 @@ def read_manifest(path: Path) -> IndexManifest:
 
     Raises:
         IndexNotFound: Nothing is there, or an empty folder.
-        IndexCorrupt: A first build was not finished, the manifest is damaged, or this is no index.
+        IndexCorrupt: A first build was not finished, the manifest is damaged or lost, or this is no index.
         IndexOutdated: Another format version made it.
     """
     try:
@@ -170,7 +196,9 @@ def read_manifest(path: Path) -> IndexManifest:
     except FileNotFoundError:
         raise _nothing_here(path) from None
     except NotADirectoryError:
-        raise IndexCorrupt(f"{path} is a file; an index is a folder. Make one: sleuth index CORPUS -o INDEX") from None
+        raise IndexCorrupt(
+            f"{path} is a file; an index is a folder. Make one: sleuth index CORPUS -o NEW_FOLDER"
+        ) from None
     rebuild = f"Make it anew: sleuth index CORPUS -o {path} --replace"
     try:
         record = orjson.loads(content)
@@ -197,9 +225,15 @@ def _nothing_here(path: Path) -> Exception:
         return IndexCorrupt(
             f"{path}: its first build was not finished (or is still at work). Run the same `sleuth index CORPUS -o {path}` again; it carries on"
         )
+    if is_ours(path) and any(path.iterdir()):
+        return IndexCorrupt(
+            f"{path} is damaged: its segments are there, its {MANIFEST} is gone. Restore that file from a copy, or make "
+            f"the index anew, with the options it was made with: sleuth index CORPUS -o {path} --replace"
+        )
     if path.is_dir() and any(path.iterdir()):
         return IndexCorrupt(
-            f"{path} is a folder without {MANIFEST}, so not an index. Make one: sleuth index CORPUS -o INDEX"
+            f"{path} is a folder with other files, not an index: it has no {MANIFEST}. Name an index, or a new folder to "
+            "make one in: sleuth index CORPUS -o NEW_FOLDER"
         )
     return IndexNotFound(f"there is no index at {path}. Make one: sleuth index CORPUS -o {path}")
 
@@ -215,7 +249,8 @@ def commit(path: Path, manifest: IndexManifest) -> None:
 
 
 def sweep(path: Path, manifest: IndexManifest) -> None:
-    """Remove segments, bitmaps and leftovers that the manifest does not name."""
+    """Remove segments, bitmaps and leftovers that the manifest does not name, and the mark of a first build."""
+    (path / UNFINISHED).unlink(missing_ok=True)
     named = {segment.name: segment for segment in manifest.segments}
     for temporary in path.glob(f".{MANIFEST}.*.part"):
         temporary.unlink(missing_ok=True)

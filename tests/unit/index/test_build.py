@@ -274,3 +274,35 @@ def test_a_stray_file_beside_a_sound_index_does_no_harm(make: Make, docs: list[D
     (index.path / ".DS_Store").write_text("stray")
     assert counts(make(docs[1:])) == {"unchanged": 39, "removed": 1}
     assert (index.path / ".DS_Store").read_text() == "stray"
+
+
+def test_a_foreign_folder_is_answered_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("keep me")
+    with pytest.raises(IndexCorrupt, match=r"name a new folder for the index$"):
+        stored_settings(tmp_path)
+    with pytest.raises(IndexCorrupt, match=r"-o NEW_FOLDER$"):
+        open_index(tmp_path)
+
+
+def test_settings_are_shown_in_words(make: Make, docs: list[Doc]) -> None:
+    make(docs, chunking={"chunk_tokens": 180, "overlap": 0})
+    with pytest.raises(IndexMismatch, match="chunk_tokens 180 and overlap 0, got chunk_tokens 50 and overlap none"):
+        make(docs, chunking={"chunk_tokens": 50, "overlap": None})
+
+
+def test_a_first_build_is_marked_until_it_is_done(make: Make, docs: list[Doc], tmp_path: Path) -> None:
+    path = tmp_path / "an index"
+    seen = []
+
+    def watched(fail: bool) -> Any:
+        seen.append(sorted(child.name for child in path.iterdir()))
+        yield docs[0]
+        if fail:
+            raise OSError("reader failed")
+
+    with pytest.raises(OSError, match="reader failed"):
+        make(watched(fail=True))
+    assert not path.exists()
+    make(watched(fail=False))
+    assert seen == [["lock", "unfinished"]] * 2
+    assert sorted(child.name for child in path.iterdir()) == ["manifest.json", "segments"]

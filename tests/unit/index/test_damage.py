@@ -14,9 +14,9 @@ import orjson
 import pytest
 
 from sleuth.errors import IndexCorrupt, IndexError_, IndexNotFound, IndexOutdated, SleuthError
-from sleuth.index.build import build_index
+from sleuth.index.build import build_index, stored_settings
 from sleuth.index.handle import Index, open_index
-from sleuth.index.store import _checksum
+from sleuth.index.store import _checksum, begin
 from sleuth.types import Doc
 
 
@@ -139,6 +139,7 @@ def test_nothing_foreign_or_half_written(tmp_path: Path, docs: list[Doc]) -> Non
     with pytest.raises(IndexNotFound, match="sleuth index"):
         open_index(tmp_path / "empty")
     (tmp_path / "half" / "segments" / "000001-0123456789abcdef").mkdir(parents=True)
+    begin(tmp_path / "half")
     with pytest.raises(IndexCorrupt, match="carries on"):
         open_index(tmp_path / "half")
     (tmp_path / "foreign").mkdir()
@@ -231,3 +232,20 @@ def test_a_place_that_cannot_be_made(tmp_path: Path, docs: list[Doc]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(IndexError_, match="can't be made"):
         build_index(docs, tmp_path / "file" / "below")
+
+
+def test_a_finished_index_without_its_manifest_is_not_taken_for_an_unfinished_one(
+    path: Path, docs: list[Doc], encoder: Any
+) -> None:
+    before = {file: file.read_bytes() for file in every_file(path)}
+    (path / "manifest.json").unlink()
+    acts = (lambda: open_index(path), lambda: stored_settings(path), lambda: build_index(docs, path))
+    for act in acts:
+        with pytest.raises(IndexCorrupt, match=r"damaged: .*manifest\.json is gone.*--replace"):
+            act()
+    assert {file: file.read_bytes() for file in every_file(path)} == before
+    assert [child.name for child in path.iterdir()] == ["segments"]
+    build_index(docs, path, encoder=encoder, replace=True)
+    index = open_index(path)
+    assert index.check() == []
+    assert len(list((path / "segments").iterdir())) == 1
