@@ -8,7 +8,7 @@ file read as Python reads text is the chunk's text, up to control characters (`t
 
 Files come in the order of their paths. Left out without a word: hidden files and folders (a leading dot, so
 `.git` and its like), `node_modules`, `__pycache__`, `site-packages`, `bower_components`, `CVS`, `*.egg-info`,
-virtual environments (a folder with `pyvenv.cfg`), and links to folders, which could lead in a circle. Files
+virtual environments (a folder with `pyvenv.cfg`), indexes of Sleuth, finished or not, and links to folders, which could lead in a circle. Files
 that no reader is for are counted by suffix in `Corpus.ignored`. A file that should have been read and
 could not be is a Problem, and reading goes on: binary content, a wrong encoding, no permission, a broken link,
 a pipe or device, a name that isn't UTF-8, two names that are one in NFC. An empty file has no chunks.
@@ -17,6 +17,7 @@ a pipe or device, a name that isn't UTF-8, two names that are one in NFC. An emp
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -29,9 +30,15 @@ from sleuth.data.lines import Problem
 from sleuth.errors import FormatError
 from sleuth.types import Doc
 
-__all__ = ["iter_file", "iter_folder"]
+__all__ = ["is_index", "iter_file", "iter_folder"]
 
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages", "bower_components", "CVS"})
+
+INDEX_FILES = {
+    "manifest.json": re.compile(rb'\s*\{\s*"format"\s*:\s*"sleuth index"'),
+    "unfinished": re.compile(rb"sleuth index:"),
+}
+"""How the files begin that tell an index (`sleuth/index/store.py`, a later room) from other folders."""
 
 
 def iter_folder(folder: Path, notes: Notes, *, chunk_tokens: int, overlap: int) -> Iterator[Doc]:
@@ -73,6 +80,18 @@ def iter_file(path: Path, source: str, notes: Notes, *, chunk_tokens: int, overl
         yield Doc(f"{source}#{at}", chunk.text, chunk.heading or content.title or name, metadata)
 
 
+def is_index(folder: Path) -> bool:
+    """Whether a folder is an index of Sleuth, or the beginning of one."""
+    for name, marker in INDEX_FILES.items():
+        try:
+            with (folder / name).open("rb") as handle:
+                if marker.match(handle.read(64)):
+                    return True
+        except OSError:
+            continue
+    return False
+
+
 def _files(folder: Path, notes: Notes) -> Iterator[tuple[Path, str]]:
     """(path, path relative to the folder with "/") of every file to be read, in order."""
     pending: list[tuple[Path, str]] = [(folder, "")]
@@ -89,7 +108,7 @@ def _files(folder: Path, notes: Notes) -> Iterator[tuple[Path, str]]:
                 raise FormatError(folder, f"can't be listed: {error.strerror or error}") from error
             notes.problem(Problem(relative, f"can't be listed: {error.strerror or error}"))
             continue
-        if relative and any(entry.name == "pyvenv.cfg" for entry in entries):
+        if relative and (any(entry.name == "pyvenv.cfg" for entry in entries) or is_index(path)):
             continue
         pending += [step for entry in entries if (step := _step(entry, relative, notes)) is not None]
 

@@ -23,7 +23,7 @@ from sleuth.data.bright import bright_file, label_set_of, read_gold
 from sleuth.data.candidates import read_json_run
 from sleuth.data.corpus import Corpus, Notes, cut_docs
 from sleuth.data.files import kind_of
-from sleuth.data.folder import iter_file, iter_folder
+from sleuth.data.folder import is_index, iter_file, iter_folder
 from sleuth.data.lines import Report, opening
 from sleuth.data.records import iter_docs, iter_queries
 from sleuth.data.topics import iter_topics
@@ -55,9 +55,10 @@ def read_corpus(
         report: Called with each problem as it is met.
 
     Raises:
-        UsageError: No such source, or a budget out of range.
+        UsageError: No such source, an empty name, an index, or a budget that is out of range or no whole number.
         FormatError: On iterating: a bad line, or a source of no known form.
     """
+    _check_options(source, chunk_tokens=chunk_tokens, overlap=overlap)
     if overlap is not None and chunk_tokens is None:
         chunk_tokens = budget_of(None, overlap)[0]
     budget, shared = budget_of(chunk_tokens, overlap)
@@ -65,6 +66,8 @@ def read_corpus(
     path = Path(source)
     if not is_keyword and not _exists(path):
         raise UsageError(f"there is no corpus at {path}; expected a folder, a .jsonl or .tsv file, or 'pydocs'")
+    if not is_keyword and is_index(path):
+        raise UsageError(f"{path} is an index of Sleuth, not a corpus; name what it was made from")
     records = None if is_keyword else _corpus_records(path)
     if records is None and not is_keyword:
         name = str(path.resolve())
@@ -84,6 +87,16 @@ def read_corpus(
         chunk_tokens=budget,
         overlap=shared,
     )
+
+
+def _check_options(source: object, **budgets: object) -> None:
+    if not isinstance(source, (str, Path)):
+        raise UsageError(f"a corpus is named by a str or a path, got {type(source).__name__} {str(source)[:80]}")
+    if isinstance(source, str) and not source.strip():
+        raise UsageError("the corpus's name is empty (an unset variable?); for the current folder write '.'")
+    for name, value in budgets.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise UsageError(f"{name} must be a whole number, got {type(value).__name__} {str(value)[:80]}")
 
 
 def _exists(path: Path) -> bool:

@@ -14,6 +14,8 @@ import pytest
 from sleuth.data import files, folder
 from sleuth.data.readers import read_corpus
 from sleuth.errors import UsageError
+from sleuth.index.build import build_index
+from sleuth.index.store import begin
 
 GUIDE = """---
 title: Guide
@@ -203,6 +205,42 @@ def test_an_empty_folder_and_none(tmp_path: Path) -> None:
     assert list(read_corpus(tmp_path)) == []
     with pytest.raises(UsageError, match="no corpus"):
         read_corpus(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("source", ["", "  ", None, 5, b"x"])
+def test_a_corpus_without_a_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: object) -> None:
+    write(tmp_path, {"a.txt": "secret"})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"empty|named by a str"):
+        read_corpus(source)  # type: ignore[arg-type]
+    assert len(list(read_corpus("."))) == 1
+
+
+@pytest.mark.parametrize("option", [{"chunk_tokens": "90"}, {"chunk_tokens": 9.5}, {"overlap": "1"}, {"overlap": True}])
+def test_budgets_are_whole_numbers(tmp_path: Path, option: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(option))} must be a whole number"):
+        read_corpus(tmp_path, **option)  # type: ignore[arg-type]
+
+
+def test_indexes_among_the_files_are_skipped(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "one", "sub/b.txt": "two", "app/manifest.json": '{"name": "app"}', "app/c.txt": "three"})
+    made = tmp_path / "sub" / "my.index"
+    build_index(read_corpus(tmp_path), made)
+    (made / "note.txt").write_text("a stranger's file")
+    begin(write(tmp_path / "half", {"segments/000001-00/docs.jsonl": "", "d.txt": "four"}))
+    corpus = read_corpus(tmp_path)
+    assert [doc.doc_id for doc in corpus] == ["a.txt#0", "app/c.txt#0", "sub/b.txt#0"]
+    assert dict(corpus.ignored) == {".json": 1}
+    for made_folder in (made, tmp_path / "half"):
+        with pytest.raises(UsageError, match="is an index of Sleuth, not a corpus"):
+            read_corpus(made_folder)
+
+
+def test_an_index_being_built_inside_its_corpus_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "one", "z/b.txt": "two"})
+    corpus = read_corpus(tmp_path)
+    build_index(corpus, tmp_path / "my.index", part_documents=1)
+    assert not corpus.ignored
 
 
 class TestHtml:
