@@ -173,3 +173,11 @@ def test_blas_is_told_and_told_back():
 def test_a_name_that_is_none(name):
     with pytest.raises(UsageError, match="an encoder's name must be"):
         open_encoder(name)
+
+
+@pytest.mark.slow
+def test_torch_takes_several_texts_not_one(make_bert):
+    made = open_encoder(make_bert(), kind="bi-encoder")
+    for encode in (made.encode_queries, made.encode_docs):
+        with pytest.raises(UsageError, match="list of str, got one str, 'abc'"):
+            encode("abc")
