@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sleuth.context import Context
 from sleuth.errors import FormatError, IndexCorrupt, IndexOutdated, UnknownName, UsageError
 from sleuth.hits import Hits, above, best_of_each, diverse, text_vectors, without_near_duplicates
+from sleuth.retrieve.checks import check_index, check_retriever, check_whole
 from sleuth.types import Doc, Query, Ranking
 
 if TYPE_CHECKING:
@@ -199,9 +200,9 @@ def make_retriever(
     index: IndexView,
     method: str | None = None,
     *,
-    query_weighting: str = "saturated",
+    query_weighting: str | None = None,
     feedback: str | None = None,
-    fusion: str = "smoothed",
+    fusion: str | None = None,
     query_view: str = "rewrite",
     combine: str = "sum",
 ) -> Retriever:
@@ -209,36 +210,46 @@ def make_retriever(
 
     Args:
         method: "bm25", "dense" or "hybrid"; None is hybrid where the index has vectors, else bm25.
-        query_weighting, feedback: BM25's, here and inside a hybrid; feedback is None or "rm3".
-        fusion: The hybrid's: "smoothed" (weight .3), "rrf", "combsum", "combmnz", or "weighted" (.25 BM25 and
+        query_weighting, feedback: BM25's, here and inside a hybrid; None is "saturated" and no feedback, which is
+            else "rm3".
+        fusion: The hybrid's: "smoothed" (the default, weight .3), "rrf", "combsum", "combmnz", or "weighted" (.25 BM25 and
             .75 vectors after min-max, BGE-Reasoner's).
         query_view, combine: How queries with rewrites are read.
 
     Raises:
         UnknownName: A name that does not exist.
-        UsageError: Vectors asked for on an index without.
+        UsageError: Vectors asked for on an index without, or an option that the method does not have.
     """
     from sleuth.retrieve.dense import Dense
     from sleuth.retrieve.hybrid import Hybrid
     from sleuth.retrieve.lexical import Lexical
     from sleuth.retrieve.rm3 import RM3
 
+    check_index(index)
     if method is None:
         method = "hybrid" if index.has_vectors else "bm25"
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)
     if feedback not in (None, "rm3"):
         raise UnknownName("feedback", str(feedback), ["rm3"])
-    if feedback is not None and method == "dense":
-        raise UsageError("RM3 feedback belongs to bm25; the dense method has none")
+    for option, value, users in (
+        ("query_weighting", query_weighting, ("bm25", "hybrid")),
+        ("feedback", feedback, ("bm25", "hybrid")),
+        ("fusion", fusion, ("hybrid",)),
+    ):
+        if value is not None and method not in users:
+            raise UsageError(
+                f"{option} (--{option.replace('_', '-')}) does nothing with method {method!r}; it belongs to "
+                f"{' and '.join(users)}"
+            )
     read: dict[str, Any] = {"query_view": query_view, "combine": combine}
     if method == "dense":
         return Dense(index, **read)
-    weighting: Any = query_weighting
+    weighting: Any = query_weighting or "saturated"
     lexical = Lexical(index, query_weighting=weighting, feedback=RM3() if feedback else None, **read)
     if method == "bm25":
         return lexical
-    return Hybrid(lexical, Dense(index, **read), **_fusion_settings(fusion))
+    return Hybrid(lexical, Dense(index, **read), **_fusion_settings(fusion or "smoothed"))
 
 
 def _fusion_settings(fusion: str) -> dict[str, Any]:
@@ -283,8 +294,16 @@ def search(
         retriever: Search with this one instead of `method`.
 
     Raises:
-        UsageError: An empty question, or k < 1.
+        UsageError: An argument of another kind, an empty question, or k < 1.
     """
+    check_index(index)
+    if not isinstance(question, str):
+        raise UsageError(f"the question must be a text, got a {type(question).__name__}")
+    check_whole(k, "k")
+    if where is not None and not isinstance(where, Mapping):
+        raise UsageError(f"where must be a mapping such as {{'source': 'a.md'}}, got {where!r}")
+    if retriever is not None:
+        check_retriever(retriever)
     if not question.strip():
         raise UsageError("the question is empty")
     if k < 1:

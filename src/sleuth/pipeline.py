@@ -12,6 +12,8 @@ from typing import Any
 from sleuth.context import Context
 from sleuth.errors import Stopped, UsageError
 from sleuth.manifest import Manifest
+from sleuth.retrieve.checks import check_queries, check_retriever
+from sleuth.retrieve.views import check_depth
 from sleuth.stages import DocStore, Reranker, Retriever, Rewriter, StageResult
 from sleuth.types import Query, Run
 
@@ -71,6 +73,9 @@ class Pipeline:
         rerank: Rerankers, one after another.
         docs: Where the rerankers read documents; by default the retriever's index's.
         name: The pipeline's name when it is a member of a fusion.
+
+    Raises:
+        UsageError: `retrieve` is no retriever, or rerankers have no documents to read.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Pipeline:
         docs: DocStore | None = None,
         name: str = "pipeline",
     ) -> None:
+        check_retriever(retrieve)
         self.first, self.rewriter, self.rerankers = retrieve, rewrite, tuple(rerank)
         index = getattr(retrieve, "index", None)
         self.docs = docs if docs is not None else getattr(index, "docs", None)
@@ -95,6 +101,8 @@ class Pipeline:
         Args:
             depth: Candidates a query. Default: 100, as the papers rerank.
         """
+        check_depth(depth)
+        check_queries(queries)
         context = Context.of(context)
         manifest = Manifest.begin("pipeline", seed=context.seed, settings={"depth": depth})
         stages: dict[str, StageResult] = {}

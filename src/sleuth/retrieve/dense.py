@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sleuth.context import Context
 from sleuth.errors import UsageError
 from sleuth.fusion.combine import fuse
+from sleuth.retrieve.checks import candidate_ids, check_index, check_queries
 from sleuth.retrieve.views import Combine, ReadQuery, check_depth
 from sleuth.stages import Embeddings, Encoder, StageResult
 from sleuth.types import Query, QueryView, Ranking, Run
@@ -68,7 +69,7 @@ class Dense:
         name: The stage's name in `parts` and traces.
 
     Raises:
-        UsageError: The index has no vectors, or the encoder is not the index's.
+        UsageError: No index, one without vectors, or the encoder is not the index's.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Dense:
         text_repeat: int = 1,
         name: str = "dense",
     ) -> None:
+        check_index(index)
         if not index.has_vectors:
             raise UsageError("this index has no vectors; build it with dense='minilm' (sleuth index … --dense minilm)")
         self.index = index
@@ -98,6 +100,7 @@ class Dense:
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The `depth` documents nearest to each query."""
         check_depth(depth)
+        check_queries(queries)
         context = Context.of(context)
         with context.ledger.timed(self.name, queries=len(queries)):
             vectors, owners, cut = self._vectors(queries, context)
@@ -110,11 +113,15 @@ class Dense:
         return StageResult(Run(run, name=self.name), truncations={f"{self.name}/queries": cut} if cut else {})
 
     def score(self, queries: Sequence[Query], run: Run, *, context: Context | None = None) -> Run:
-        """Cosines of the documents that `run` lists; a document without a vector is left out."""
+        """Cosines of the documents that `run` lists.
+
+        A document that the index does not have is left out; a query that `run` lacks gets an empty list.
+        """
+        check_queries(queries)
         vectors, owners, _ = self._vectors(queries, Context.of(context))
         scored = {}
         for at, query in enumerate(queries):
-            ids = run[query.query_id].doc_ids
+            ids = candidate_ids(run, query)
             rows = [row for row, owner in enumerate(owners) if owner == at]
             total = (
                 np.max([self.index.dense_score(vectors[row], ids) for row in rows], axis=0)

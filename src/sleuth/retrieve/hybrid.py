@@ -16,6 +16,7 @@ from sleuth.context import Context
 from sleuth.errors import CannotScore, UsageError
 from sleuth.fusion.combine import fuse
 from sleuth.fusion.smoothed import Smoothed
+from sleuth.retrieve.checks import candidate_ids, check_queries, check_retriever
 from sleuth.retrieve.dense import Dense
 from sleuth.retrieve.lexical import Lexical
 from sleuth.retrieve.views import check_depth
@@ -43,7 +44,7 @@ class Hybrid:
         name: The stage's name.
 
     Raises:
-        UsageError: Fewer than two members, equal names, or a `Smoothed` over anything but one
+        UsageError: Fewer than two members, one that is no retriever, equal names, or a `Smoothed` over anything but one
             Lexical and one Dense of the same index.
     """
 
@@ -58,6 +59,8 @@ class Hybrid:
     ) -> None:
         if len(members) < 2:
             raise UsageError(f"a hybrid needs at least two retrievers, got {len(members)}")
+        for member in members:
+            check_retriever(member)
         self.members = members
         self.names = [str(getattr(member, "name", f"member-{at + 1}")) for at, member in enumerate(members)]
         if len(set(self.names)) != len(self.names):
@@ -81,6 +84,7 @@ class Hybrid:
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The best `depth` of the fused pool."""
         check_depth(depth)
+        check_queries(queries)
         context = Context.of(context)
         pool_depth = max(depth, self.pool_depth or POOL_DEPTH)
         results = [member.retrieve(queries, depth=pool_depth, context=context) for member in self.members]
@@ -102,7 +106,11 @@ class Hybrid:
         )
 
     def score(self, queries: Sequence[Query], run: Run, *, context: Context | None = None) -> Run:
-        """The given candidates fused as a pool of their own; a fused score is relative to its pool."""
+        """The given candidates fused as a pool of their own; a fused score is relative to its pool.
+
+        A document that no member knows is left out; a query that `run` lacks gets an empty list.
+        """
+        check_queries(queries)
         context = Context.of(context)
         runs = [member.score(queries, run, context=context) for member in self.members]
         return self._fused(queries, runs, None, context, pools=run)
@@ -166,13 +174,14 @@ class Hybrid:
         assert isinstance(self.fusion, Smoothed)
         lexical, dense = self.pair
         unions = {
-            q.query_id: pools[q.query_id] if pools else _union([run[q.query_id] for run in runs]) for q in queries
+            q.query_id: _union([run[q.query_id] for run in runs]) if pools is None else _pool(pools, q) for q in queries
         }
         asked = Run(unions)
         bm25, cosine = lexical.score(queries, asked, context=context), dense.score(queries, asked, context=context)
         fused = {}
         for query_id, union in unions.items():
-            ids = union.doc_ids
+            here = bm25[query_id].score_of()
+            ids = [doc_id for doc_id in union.doc_ids if doc_id in here]
             fused[query_id] = self.fusion.ranking(
                 ids,
                 _column(bm25[query_id], ids),
@@ -198,6 +207,12 @@ def _lexical_and_dense(members: Sequence[Retriever]) -> tuple[Lexical, Dense] | 
 def _union(rankings: Sequence[Ranking]) -> Ranking:
     """All documents of several lists, without meaningful scores."""
     ids = list(dict.fromkeys(doc_id for ranking in rankings for doc_id in ranking.doc_ids))
+    return Ranking(ids, np.zeros(len(ids)))
+
+
+def _pool(pools: Run, query: Query) -> Ranking:
+    """The candidates of one query, without meaningful scores."""
+    ids = candidate_ids(pools, query)
     return Ranking(ids, np.zeros(len(ids)))
 
 

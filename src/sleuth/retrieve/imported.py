@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sleuth.context import Context
-from sleuth.errors import CannotScore
+from sleuth.errors import CannotScore, UsageError
+from sleuth.retrieve.checks import candidate_ids, check_queries
 from sleuth.retrieve.views import check_depth
 from sleuth.stages import StageResult
 from sleuth.types import Query, Ranking, Run
@@ -21,10 +22,15 @@ class Imported:
     Args:
         run: A Run, or the path of a file that `sleuth.read_run` reads.
         name: The stage's name; by default the run's.
+
+    Raises:
+        UsageError: Neither a Run nor a path, or no such file.
     """
 
     def __init__(self, run: Run | str | Path, *, name: str | None = None) -> None:
         if not isinstance(run, Run):
+            if not isinstance(run, str | Path):
+                raise UsageError(f"a Run or the path of a run file is needed, got a {type(run).__name__}")
             from sleuth.data.readers import read_run
 
             run = read_run(run)
@@ -34,6 +40,7 @@ class Imported:
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The run's lists, excluded ids dropped before the cut; a query that is not in the run has no lines."""
         check_depth(depth)
+        check_queries(queries)
         lists, absent, dropped = {}, 0, 0
         for query in queries:
             ranking = self.run.get(query.query_id)
@@ -53,10 +60,11 @@ class Imported:
         Raises:
             CannotScore: It does not: who wrote the run would have to score them.
         """
+        check_queries(queries)
         scored = {}
         for query in queries:
             own = self.run[query.query_id].score_of() if query.query_id in self.run else {}
-            asked = run[query.query_id].doc_ids
+            asked = candidate_ids(run, query)
             absent = [doc_id for doc_id in asked if doc_id not in own]
             if absent:
                 raise CannotScore(

@@ -11,6 +11,7 @@ import numpy as np
 from sleuth.context import Context
 from sleuth.errors import UsageError
 from sleuth.fusion.combine import fuse
+from sleuth.retrieve.checks import candidate_ids, check_index, check_queries
 from sleuth.retrieve.rm3 import RM3
 from sleuth.retrieve.views import Combine, ReadQuery, check_depth
 from sleuth.stages import StageResult
@@ -38,7 +39,7 @@ class Lexical:
         name: The stage's name in `parts` and traces.
 
     Raises:
-        UsageError: Unknown weighting, or feedback with "bm25" weighting, which has no definition.
+        UsageError: No index, unknown weighting, feedback that is no RM3, or feedback with "bm25" weighting, which has no definition.
     """
 
     def __init__(
@@ -57,6 +58,9 @@ class Lexical:
             raise UsageError(
                 f"query_weighting must be one of {', '.join(get_args(QueryWeighting))}; got {query_weighting!r}"
             )
+        check_index(index)
+        if feedback is not None and not isinstance(feedback, RM3):
+            raise UsageError(f"feedback must be RM3() or None, got {feedback!r}")
         if feedback is not None and query_weighting == "bm25":
             raise UsageError("RM3 feedback with query_weighting='bm25' has no definition; use 'saturated' or 'tf'")
         self.index = index
@@ -69,6 +73,7 @@ class Lexical:
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The best `depth` documents that share a term with each query."""
         check_depth(depth)
+        check_queries(queries)
         context = Context.of(context)
         with context.ledger.timed(self.name, queries=len(queries)):
             plans = [self._plan(query) for query in queries]
@@ -81,14 +86,20 @@ class Lexical:
         return StageResult(Run(run, name=self.name), counts={"queries_without_terms": empty} if empty else {})
 
     def score(self, queries: Sequence[Query], run: Run, *, context: Context | None = None) -> Run:
-        """BM25 of the documents that `run` lists; 0 where no term is shared, NaN never."""
+        """BM25 of the documents that `run` lists; 0 where no term is shared.
+
+        A document that the index does not have is left out; a query that `run` lacks gets an empty list.
+        """
+        check_queries(queries)
         scored = {}
         for query in queries:
-            ids = run[query.query_id].doc_ids
+            ids = candidate_ids(run, query)
             total = np.zeros(len(ids))
             for terms in self._final_terms(query):
-                total += np.nan_to_num(self.index.bm25_score(terms, ids, weighting=self._weighting_of(terms)))
-            scored[query.query_id] = Ranking.from_scores((ids, total), scale="bm25")
+                total += self.index.bm25_score(terms, ids, weighting=self._weighting_of(terms))
+            known = ~np.isnan(total)
+            kept = [doc_id for doc_id, here in zip(ids, known.tolist(), strict=True) if here]
+            scored[query.query_id] = Ranking.from_scores((kept, total[known]), scale="bm25")
         return Run(scored, name=self.name)
 
     def explain(self, query: Query, doc_id: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sleuth.errors import UsageError
+from sleuth.retrieve.checks import check_whole
 from sleuth.types import Query, QueryView
 
 __all__ = ["Combine", "ReadQuery", "check_depth"]
@@ -48,6 +49,7 @@ class ReadQuery:
 
 
 def check_depth(depth: int) -> None:
-    """Raises UsageError for a depth below 1."""
+    """Raises UsageError for a depth that is no whole number, or below 1."""
+    check_whole(depth, "depth")
     if depth < 1:
         raise UsageError(f"depth must be at least 1, got {depth}")

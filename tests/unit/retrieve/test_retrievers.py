@@ -285,3 +285,62 @@ def test_empty_input_gives_empty_output(index: Any) -> None:
     result = Lexical(index).retrieve([Query("q", "")], depth=3)
     assert len(result.run["q"]) == 0
     assert result.counts == {"queries_without_terms": 1}
+
+
+def test_score_leaves_out_what_the_index_lacks(index: Any) -> None:
+    """One rule for every retriever; a query that the run lacks gets an empty list."""
+    lexical, dense = Lexical(index), Dense(index)
+    pool = Run({"q1": Ranking(["nobody", "d00", "twin-a"], [3.0, 2.0, 1.0])})
+    for retriever in (
+        lexical, Lexical(index, feedback=RM3()), dense, Hybrid(lexical, dense), Hybrid(lexical, dense, fusion="rrf"),
+        Pipeline(retrieve=lexical),
+    ):  # fmt: skip
+        scored = retriever.score(QUERIES[:2], pool)
+        assert set(scored["q1"].doc_ids) == {"d00", "twin-a"}, retriever
+        assert len(scored["q2"]) == 0
+        assert len(retriever.score(QUERIES[:1], Run({}))["q1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda index: search("x.index", "moth"), "index is needed.*'x.index'"),
+        (lambda index: search(index, 5), "question must be a text"),
+        (lambda index: search(index, "moth", "3"), "k must be a whole number"),
+        (lambda index: search(index, "moth", True), "k must be a whole number"),
+        (lambda index: search(index, "moth", where="source=s1"), "where must be a mapping"),
+        (lambda index: search(index, "moth", retriever="bm25"), "retriever is needed"),
+        (lambda index: make_retriever("x.index"), "index is needed"),
+        (lambda index: Lexical("x.index"), "index is needed"),
+        (lambda index: Dense("x.index"), "index is needed"),
+        (lambda index: Hybrid("bm25", "dense"), "retriever is needed.*'bm25'"),
+        (lambda index: Hybrid(Lexical, Dense), "retriever is needed.*class Lexical"),
+        (lambda index: Pipeline(retrieve="bm25"), "retriever is needed"),
+        (lambda index: Lexical(index, feedback="rm3"), "feedback must be RM3"),
+        (lambda index: Lexical(index, feedback=RM3), "feedback must be RM3"),
+        (lambda index: Imported({"q1": {"a": 1.0}}), "Run or the path"),
+        (lambda index: make_retriever(index, "bm25", fusion="rrf"), "fusion"),
+        (lambda index: make_retriever(index, "dense", query_weighting="tf"), "query_weighting"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(index: Any, call: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        call(index)
+
+
+@pytest.mark.parametrize("queries", ["moth", ["moth"], QUERIES[0], [None], {"q1": "moth"}])
+def test_queries_of_another_kind_are_refused(index: Any, queries: Any) -> None:
+    lexical, dense = Lexical(index), Dense(index)
+    for retriever in (lexical, dense, Hybrid(lexical, dense), Pipeline(retrieve=lexical), Imported(Run({}))):
+        with pytest.raises(UsageError, match="Query"):
+            retriever.retrieve(queries, depth=3)
+        with pytest.raises(UsageError, match="depth must be a whole number"):
+            retriever.retrieve(QUERIES, depth="3")  # type: ignore[arg-type]
+
+
+def test_an_imported_run_is_read_from_its_path(tmp_path: Any, index: Any) -> None:
+    path = tmp_path / "bm25.trec"
+    path.write_text("q1 Q0 d00 1 2.5 x\n")
+    assert Imported(str(path)).retrieve(QUERIES[:1], depth=5).run["q1"].doc_ids == ("d00",)
+    with pytest.raises(UsageError, match="no file"):
+        Imported(str(tmp_path / "absent.trec"))
