@@ -11,7 +11,7 @@ import typer.main
 from sleuth.cli.app import app
 
 GROUP = typer.main.get_command(app)
-COMMANDS = sorted(GROUP.commands)  # type: ignore[attr-defined]
+COMMANDS = sorted(name for name, command in GROUP.commands.items() if not command.hidden)  # type: ignore[attr-defined]
 
 
 def test_the_commands_that_exist() -> None:
@@ -40,7 +40,7 @@ def test_command_has_help_with_an_example(name: str) -> None:
     command = GROUP.commands[name]  # type: ignore[attr-defined]
     assert f"sleuth {name}" in command.help, name
     for parameter in command.params:
-        if parameter.param_type_name == "option":
+        if parameter.param_type_name == "option" and not parameter.hidden:
             assert parameter.help, f"{name} {parameter.opts}"
 
 
@@ -50,6 +50,6 @@ def test_command_and_its_options_are_documented(name: str, root: Path) -> None:
     section = re.search(rf"^## sleuth {name}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert section, f"docs/commands.md has no section '## sleuth {name}'"
     for parameter in GROUP.commands[name].params:  # type: ignore[attr-defined]
-        for option in parameter.opts:
+        for option in () if getattr(parameter, "hidden", False) else parameter.opts:
             if option.startswith("--") and option != "--help":
                 assert option in section[1], f"{name}: {option} is not documented"

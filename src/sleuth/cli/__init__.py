@@ -7,6 +7,12 @@ __all__ = ["main"]
 
 def main() -> None:
     """Entry point of the console script."""
-    from sleuth.cli.app import run
+    try:
+        from sleuth.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # while the command line itself was loading or ending
+        import sys
+
+        sys.stderr.write("stopped; run the same command again to carry on where it left off\n")
+        raise SystemExit(130) from None

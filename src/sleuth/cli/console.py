@@ -6,6 +6,7 @@ bars, in a pipe neither; `NO_COLOR` is honoured (rich does). `--json` prints one
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,43 +19,84 @@ if TYPE_CHECKING:
     from sleuth.context import Context, Task
 
 __all__ = [
+    "CLOSED_PIPE",
     "FAILED",
     "INCOMPLETE",
     "OK",
+    "STOPPED",
     "USAGE",
     "check_output",
     "error_console",
     "new_context",
     "out_console",
+    "say",
     "show_indented",
     "show_json",
     "show_table",
+    "visible",
 ]
 
 OK, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 """Exit codes; 3 means that a budget or a deadline ended the work."""
 
+STOPPED, CLOSED_PIPE = 130, 141
+"""As a shell reports a process that SIGINT (2) or SIGPIPE (13) ended: 128 + the signal."""
+
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal or turns the reading direction round, and what no terminal can encode."""
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""Text as it may be shown: control characters and bidirectional overrides as escapes such as `\x1b`.
+
+    Whatever is printed for a person passes through here; JSON and files keep the exact data.
+
+    Args:
+        lines: Keep line breaks and tabs; without, they become spaces, so that no text can pose as a line of its own.
+    """
+    if not lines:
+        text = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
+    return UNSEEN.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def say(message: str, *, style: str | None = None) -> None:
+    """A message on standard error."""
+    error_console().print(visible(message, lines=True), style=style, markup=False)
+
 
 def out_console() -> Console:
     """For results. Plain and unwrapped in a pipe."""
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(stderr=False)
 
 
 def error_console() -> Console:
-    """For messages and bars."""
+    """For bars; messages go through `say`."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    class Plain(Console):
+        """rich ends the process with 1 when a pipe is closed; here the command line decides."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Plain(stderr=stderr, highlight=False, emoji=False, soft_wrap=not stream.isatty())
 
 
 def show_indented(markup: str, columns: int = 4) -> None:
-    """A paragraph indented as a whole; in a pipe one line, indented once."""
+    """A paragraph in rich's markup, indented as a whole; in a pipe one line, indented once."""
     from rich.padding import Padding
     from rich.text import Text
 
-    text = Text.from_markup(markup)
+    text = Text.from_markup(visible(markup), emoji=False)
     if sys.stdout.isatty():
         out_console().print(Padding(text, (0, 0, 0, columns)))
     else:
@@ -88,15 +130,16 @@ def show_table(
 
     table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at >= numbers_from else "left", overflow="fold")
+        table.add_column(escape(visible(column)), justify="right" if at >= numbers_from else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(visible(cell, lines=True)) for cell in row))
     out_console().print(table)
 
 
 def _one_line(cell: str) -> str:
     """A cell that can't break a tab-separated table."""
-    return cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    escaped = cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return visible(escaped)
 
 
 def check_output(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sleuth.cli.console import out_console, show_table
+from sleuth.cli.console import out_console, show_table, visible
 from sleuth.context import Context
 from sleuth.data.pydocs import Pydocs, pydocs_qrels, pydocs_queries, read_pydocs
 from sleuth.errors import ModelError
@@ -36,7 +36,7 @@ class DemoScreen:
 
     def say(self, text: str = "") -> None:
         if not self.quiet:
-            out_console().print(text, markup=False)
+            out_console().print(visible(text, lines=True), markup=False)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
         if not self.quiet:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sleuth.cli.console import FAILED, error_console, new_context, show_json, show_table
+from sleuth.cli.console import FAILED, new_context, say, show_json, show_table
 
 __all__ = ["parse_where", "register"]
 
@@ -84,8 +84,11 @@ def make_index(
             [name, _plain(value)] for name, value in described.items() if name != "schema" and value not in (0, None)
         ]
         show_table(["index", str(output)], rows, numbers_from=2)
+    if made.ignored:
+        kinds = ", ".join(f"{n:,} {suffix or '(no suffix)'}" for suffix, n in sorted(made.ignored.items()))
+        say(f"ignored, no reader for them: {kinds}")
     for problem in made.problems:
-        error_console().print(f"not read: {problem}", markup=False)
+        say(f"not read: {problem}")
     if any(problem.line is None for problem in made.problems):
         raise typer.Exit(FAILED)
 
@@ -108,13 +111,13 @@ def inspect_index(
 
       sleuth inspect handbook.index --check
     """
-    from sleuth.errors import SleuthError
+    from sleuth.errors import UsageError
     from sleuth.front import open_index
 
     opened = open_index(index)
     if doc_id is not None:
         if doc_id not in opened.docs:
-            raise SleuthError(f"{index} has no document {doc_id!r}")
+            raise UsageError(f"{index} has no document {doc_id!r}")
         doc = opened.docs[doc_id]
         record = {"doc_id": doc.doc_id, "title": doc.title, "text": doc.text, "metadata": dict(doc.metadata)}
         if as_json:
@@ -129,10 +132,7 @@ def inspect_index(
     else:
         show_table(["index", str(index)], [[name, _plain(value)] for name, value in info.items()], numbers_from=2)
         if check:
-            error_console().print(
-                f"{len(damaged)} damaged files: {', '.join(damaged)}" if damaged else "all checksums match",
-                markup=False,
-            )
+            say(f"{len(damaged)} damaged files: {', '.join(damaged)}" if damaged else "all checksums match")
     if damaged:
         raise typer.Exit(FAILED)
 
@@ -155,16 +155,17 @@ def delete_docs(
     """
     from sleuth.errors import UsageError
     from sleuth.front import open_index
+    from sleuth.index.report import Counts, IndexReport
 
     fields = parse_where(where)
     if bool(doc_ids) == bool(fields):
         raise UsageError("name the documents to delete, or give --where FIELD=VALUE, one of the two")
     opened = open_index(index)
     removed = opened.delete(doc_ids, where=fields or None)
-    result = {"removed": removed, "documents": open_index(index).n_docs}
     if as_json:
-        show_json({"schema": "sleuth.index/1", **result})
+        show_json(IndexReport(opened.path, opened.manifest, Counts(removed=removed)).to_json())
     else:
+        result = {"removed": removed, "documents": opened.n_docs}
         show_table(["index", str(index)], [[name, str(n)] for name, n in result.items()])
 
 
@@ -179,10 +180,9 @@ def compact_index(index: IndexPath, as_json: Json = False) -> None:
 
     opened = open_index(index)
     before = opened.info()["bytes"]
-    opened.compact()
-    info = open_index(index).info()
+    info = opened.compact().to_json()
     if as_json:
-        show_json({"schema": "sleuth.index/1", **info, "bytes_before": before})
+        show_json({**info, "bytes_before": before})
     else:
         rows = [
             ["documents", _plain(info["documents"])],

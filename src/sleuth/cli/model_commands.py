@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sleuth.cli.console import FAILED, OK, error_console, show_json, show_table
+from sleuth.cli.console import FAILED, OK, say, show_json, show_table
 from sleuth.cli.index_commands import Json
+from sleuth.cli.unbuilt import refuse
 
 __all__ = ["register"]
 
@@ -47,7 +48,7 @@ def show_models(
         if not name:
             raise UsageError("sleuth models get NAME; see the names with: sleuth models")
         path = download_model(name)
-        error_console().print(f"{name}: {path}", markup=False)
+        say(f"{name}: {path}")
         return
     if action is not None:
         raise UsageError(f"sleuth models [get NAME], got {action!r}")
@@ -62,13 +63,19 @@ def show_models(
         )
 
 
-def check_installation(as_json: Json = False) -> None:
+def check_installation(
+    verify: Annotated[str | None, typer.Option(hidden=True)] = None,
+    llm: Annotated[str | None, typer.Option(hidden=True)] = None,
+    as_json: Json = False,
+) -> None:
     """Check what is installed and what works; says how to get what is missing.
 
     Example:
 
       sleuth doctor
     """
+    if verify is not None or llm is not None:
+        refuse(f"doctor --{'verify' if verify is not None else 'llm'}")
     checks = _checks()
     if as_json:
         show_json({"schema": "sleuth.doctor/1", "checks": checks})

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from sleuth.cli.console import check_output, error_console, show_json, show_table
+from sleuth.cli.console import check_output, out_console, say, show_indented, show_json, show_table
 from sleuth.cli.index_commands import Json
 
 if TYPE_CHECKING:
+    from sleuth.measures.comparisons import Comparison
     from sleuth.measures.report import Report
 
 __all__ = ["register", "show_comparisons"]
+
+ENOUGH_COLUMNS = 100
+"""The comparisons' table needs about this much with paths as names; below, two lines each (ours)."""
+
+COMPARED = ["a", "b", "measure", "difference", "low", "high", "p", "p_holm", "significant"]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +80,7 @@ def fuse_runs(
     if as_json:
         show_json({"schema": "sleuth.fuse/1", "output": str(output), "queries": len(fused), "lines": lines})
     else:
-        error_console().print(f"{output}: {lines:,} lines for {len(fused):,} queries", markup=False)
+        say(f"{output}: {lines:,} lines for {len(fused):,} queries")
 
 
 def evaluate_runs(
@@ -128,19 +135,35 @@ def evaluate_runs(
         show_comparisons(report)
     for run, counts in report.counts.items():
         if counts.missing:
-            error_console().print(
-                f"{run}: {counts.missing:,} labelled queries have no documents in it ({missing})", markup=False
-            )
+            say(f"{run}: {counts.missing:,} labelled queries have no documents in it ({missing})")
 
 
 def show_comparisons(report: Report) -> None:
     """Every pair of runs: difference, interval, p by the randomization test, raw and after Holm."""
+    from rich.markup import escape
+
+    if not sys.stdout.isatty():
+        show_table(COMPARED, [_numbers(one) for one in report.comparisons])
+        return
+    title = "Differences (* = significant at .05 after Holm)"
     rows = []
     for one in report.comparisons:
         low, high = one.interval
         difference = f"{one.difference:+.4f}{'*' if one.significant else ''}"
-        rows.append(
-            [one.a, one.b, one.measure, difference, f"{low:+.4f} … {high:+.4f}", f"{one.p:.4f}", f"{one.p_holm:.4f}"]
-        )
+        rows.append([difference, f"{low:+.4f} … {high:+.4f}", f"{one.p:.4f}", f"{one.p_holm:.4f}"])
+    if out_console().width < ENOUGH_COLUMNS:
+        show_indented(title, 0)
+        for one, (difference, interval, p, p_holm) in zip(report.comparisons, rows, strict=True):
+            show_indented(escape(f"{one.a} − {one.b}: {one.measure}"), 0)
+            show_indented(escape(f"{difference} [{interval}] p {p}, Holm {p_holm}"), 2)
+        return
     columns = ["a", "b", "measure", "a − b", "95 % interval", "p", "p (Holm)"]
-    show_table(columns, rows, title="Differences (* = significant at .05 after Holm)", numbers_from=3)
+    named = [[one.a, one.b, one.measure, *row] for one, row in zip(report.comparisons, rows, strict=True)]
+    show_table(columns, named, title=title, numbers_from=3)
+
+
+def _numbers(one: Comparison) -> list[str]:
+    """A comparison in plain columns, for a pipe."""
+    low, high = one.interval
+    values = [f"{value:.4f}" for value in (one.difference, low, high, one.p, one.p_holm)]
+    return [one.a, one.b, one.measure, *values, "yes" if one.significant else "no"]

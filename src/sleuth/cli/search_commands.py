@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sleuth.cli.console import INCOMPLETE, check_output, error_console, new_context, show_indented, show_json
+from sleuth.cli.console import INCOMPLETE, check_output, new_context, say, show_indented, show_json
 from sleuth.cli.index_commands import IndexPath, Json, parse_where
+from sleuth.cli.unbuilt import refuse
 
 if TYPE_CHECKING:
+    from sleuth.context import Context
     from sleuth.hits import Hits
+    from sleuth.stages import Retriever
+    from sleuth.types import Query, Run
 
 __all__ = ["explained", "register"]
 
@@ -44,6 +48,7 @@ def search_index(
     group_by: Annotated[
         str | None, typer.Option(metavar="FIELD", help="The best passage of each, e.g. of each source.")
     ] = None,
+    recipe: Annotated[Path | None, typer.Option(hidden=True)] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show terms and stages behind each score.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -60,6 +65,8 @@ def search_index(
     from sleuth.errors import UsageError
     from sleuth.front import open_index, search
 
+    if recipe is not None:
+        refuse("search --recipe")
     if question == "-" or (question is None and not sys.stdin.isatty()):
         question = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     if question is None or not question.strip():
@@ -86,7 +93,7 @@ def _show_hits(hits: Hits) -> None:
     from rich.markup import escape
 
     if not len(hits):
-        error_console().print("nothing found", markup=False)
+        say("nothing found")
     for hit in hits:
         text = " ".join(hit.doc.text.split())
         if len(text) > SHOWN_CHARACTERS:
@@ -96,7 +103,8 @@ def _show_hits(hits: Hits) -> None:
             0,
         )
         show_indented(escape(text))
-        show_indented(f"[cyan]{escape(str(hit.citation))}[/cyan]")
+        name = f"[dim]{escape(hit.doc_id)}[/dim]  " if hit.doc.title else ""  # without a title it is the heading
+        show_indented(f"{name}[cyan]{escape(str(hit.citation))}[/cyan]")
         for line in explained(hits.explanations[hit.doc_id]) if hit.doc_id in hits.explanations else ():
             inner = line.lstrip(" ")
             show_indented(f"[dim]{escape(inner)}[/dim]", 4 + len(line) - len(inner))
@@ -132,9 +140,13 @@ def retrieve_run(
     depth: Annotated[int, typer.Option(help="How many documents a query.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN.trec", help="The run to write.")],
     method: Annotated[str, typer.Option(help="bm25, dense or hybrid.")],
-    query_weighting: Annotated[str, typer.Option(help="BM25: saturated, tf, binary or bm25 (BRIGHT's).")] = "saturated",
+    query_weighting: Annotated[
+        str | None, typer.Option(help="BM25: saturated (default), tf, binary or bm25 (BRIGHT's).")
+    ] = None,
     feedback: Annotated[str | None, typer.Option(help="BM25: rm3.")] = None,
-    fusion: Annotated[str, typer.Option(help="Hybrid: smoothed, rrf, combsum, combmnz or weighted.")] = "smoothed",
+    fusion: Annotated[
+        str | None, typer.Option(help="Hybrid: smoothed (default), rrf, combsum, combmnz or weighted.")
+    ] = None,
     query_view: Annotated[str, typer.Option(help="text, rewrite or text+rewrite.")] = "rewrite",
     combine: Annotated[str, typer.Option(help="Several rewrites: sum, rrf or concat.")] = "sum",
     candidates: Annotated[
@@ -156,23 +168,29 @@ def retrieve_run(
 
       sleuth retrieve scifact.index --queries q.jsonl --method bm25 --candidates pool.trec --depth 20 -o pool-bm25.trec
     """
-    from sleuth.data.readers import read_queries, read_run
+    from sleuth.data.readers import read_queries
     from sleuth.data.writers import write_run
+    from sleuth.errors import UsageError
     from sleuth.front import make_retriever, open_index
     from sleuth.manifest import Manifest
     from sleuth.retrieve.views import check_depth
-    from sleuth.types import Run
 
     check_depth(depth)
     check_output(output)
     settings = {
-        key: str(value) if isinstance(value, Path) else value for key, value in locals().items() if _is_setting(value)
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in locals().items()
+        if key != "as_json" and _is_setting(value)
     }
+    settings["query_weighting"] = query_weighting or ("saturated" if method != "dense" else None)
+    settings["fusion"] = fusion or ("smoothed" if method == "hybrid" else None)
     manifest = Manifest.begin("retrieve", settings=settings)
     manifest.add_input("queries", queries)
     opened = open_index(index)
     manifest["index"] = opened.info()
     asked = list(read_queries(queries))
+    if not asked:
+        raise UsageError(f"{queries} has no queries")
     retriever = make_retriever(
         opened,
         method,
@@ -189,12 +207,8 @@ def retrieve_run(
         manifest["counts"], manifest["truncations"] = dict(result.counts), dict(result.truncations)
     else:
         manifest.add_input("candidates", candidates)
-        pool = read_run(candidates)
-        within = [query for query in asked if query.query_id in pool]
-        allowed = {query.query_id: pool[query.query_id].without(query.excluded_ids) for query in within}
-        run = retriever.score(within, Run(allowed), context=context).head(depth)
-        complete, reason = True, ""
-        manifest["counts"] = {"queries_not_in_candidates": len(asked) - len(within)}
+        run, manifest["counts"] = _score_candidates(retriever, asked, candidates, context)
+        run, complete, reason = run.head(depth), True, ""
     write_run(run, output, tag=tag or method, escape_ids=escape_ids)
     manifest["cost"], manifest["complete"] = context.ledger.table(), complete
     manifest.write(output)
@@ -202,10 +216,30 @@ def retrieve_run(
     if as_json:
         show_json({"schema": "sleuth.retrieve/1", "output": str(output), "complete": complete, **summary})
     else:
-        error_console().print(f"{output}: {summary['lines']:,} lines for {len(asked):,} queries", markup=False)
+        say(f"{output}: {summary['lines']:,} lines for {len(asked):,} queries")
     if not complete:
-        error_console().print(f"incomplete: {reason}", markup=False)
+        say(f"incomplete: {reason}")
         raise typer.Exit(INCOMPLETE)
+
+
+def _score_candidates(
+    retriever: Retriever, asked: list[Query], candidates: Path, context: Context
+) -> tuple[Run, dict[str, int]]:
+    """Scores of a run's documents, and how many queries and documents were not found; says so too."""
+    from sleuth.data.readers import read_run
+    from sleuth.types import Run
+
+    pool = read_run(candidates)
+    within = [query for query in asked if query.query_id in pool]
+    allowed = {query.query_id: pool[query.query_id].without(query.excluded_ids) for query in within}
+    scored = retriever.score(within, Run(allowed), context=context)
+    unknown = sum(map(len, allowed.values())) - sum(map(len, scored.values()))
+    absent = len(asked) - len(within)
+    if unknown:
+        say(f"{unknown:,} documents of {candidates} are not in the index and were left out")
+    if absent:
+        say(f"{absent:,} of {len(asked):,} queries have no candidates in {candidates}")
+    return scored, {"queries_not_in_candidates": absent, "candidates_not_in_index": unknown}
 
 
 def _is_setting(value: Any) -> bool:

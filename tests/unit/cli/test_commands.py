@@ -10,10 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import sleuth as package
+from sleuth.cli import main
 from sleuth.cli.app import run
+from sleuth.cli.unbuilt import NOT_BUILT
 
 Run = Callable[..., "Said"]
 
@@ -26,6 +30,15 @@ class Said:
     stderr: str
 
 
+class Stream(io.TextIOWrapper):
+    """A pipe, or what looks like a terminal."""
+
+    terminal = False
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
 @pytest.fixture(scope="module")
 def sleuth() -> Iterator[Run]:
     """Run `sleuth …` through its entry point in this process, with pipes for streams as a script would have."""
@@ -35,8 +48,7 @@ def sleuth() -> Iterator[Run]:
 
         def call(*arguments: object, stdin: str = "", code: int = 0) -> Said:
             streams = {
-                name: io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-                for name in ("stdout", "stderr")
+                name: Stream(io.BytesIO(), encoding="utf-8", write_through=True) for name in ("stdout", "stderr")
             }
             with pytest.MonkeyPatch.context() as inner:
                 inner.setattr(sys, "argv", ["sleuth", *map(str, arguments)])
@@ -164,11 +176,14 @@ def test_inspect_delete_compact(sleuth: Run, handbook: Path, tmp_path: Path) -> 
     assert before["analyzer"]["name"] == "auto"
     document = as_json(sleuth("inspect", path, "guide/oven.txt#0", "--json"))["document"]
     assert document["text"].startswith("The oven")
-    assert "no document" in sleuth("inspect", path, "nobody", code=1).stderr
+    assert "no document" in sleuth("inspect", path, "nobody", code=2).stderr
     removed = as_json(sleuth("delete", path, "--where", "source=guide/keys.md", "--json"))
     assert removed["documents"] == before["documents"] - removed["removed"]
+    assert {"segments", "analyzer", "encoder", "added", "changed", "bytes"} <= set(removed)
+    assert "no document" in sleuth("delete", path, "nobody", code=2).stderr
     assert as_json(sleuth("search", path, "rotate", "--json"))["hits"] == []
-    sleuth("compact", path)
+    compacted = as_json(sleuth("compact", path, "--json"))
+    assert {"segments", "analyzer", "encoder", "added", "changed", "removed", "bytes"} <= set(compacted)
     assert as_json(sleuth("inspect", path, "--json", "--check"))["damaged"] == []
     assert "one of the two" in sleuth("delete", path, code=2).stderr
 
@@ -273,3 +288,132 @@ def test_a_process_of_its_own(index: Path, tmp_path: Path) -> None:
     done = subprocess.run(pipe, shell=True, capture_output=True, text=True, timeout=60, env=environment)
     assert "Traceback" not in done.stderr
     assert done.stdout.strip()
+
+
+HOSTILE = "rotate \x1b[2J\x1b]0;owned\x07 \x9b31m \u202eyek\u202c \u2066keys\u2069"
+
+
+@pytest.fixture
+def hostile(sleuth: Run, tmp_path: Path) -> Path:
+    """An index of one record whose every field tries to steer the terminal."""
+    record = {"_id": f"id{HOSTILE}", "title": f"title\n{HOSTILE}", "text": HOSTILE, "metadata": {"source": HOSTILE}}
+    (tmp_path / "c.jsonl").write_text(json.dumps(record), encoding="utf-8")
+    sleuth("index", tmp_path / "c.jsonl", "-o", tmp_path / "i")
+    return tmp_path / "i"
+
+
+def test_documents_cannot_steer_the_terminal(sleuth: Run, hostile: Path) -> None:
+    said = [
+        sleuth("search", hostile, "rotate keys", "--explain"),
+        sleuth("inspect", hostile, f"id{HOSTILE}"),
+        sleuth("inspect", hostile, "\x1b[2J", code=2),
+    ]
+    for one in said:
+        shown = one.stdout + one.stderr
+        assert not set(shown) & set("\x1b\x07\x9b\u202e\u202c\u2066\u2069"), shown
+        assert "\\x1b[2J" in shown
+    hit = as_json(sleuth("search", hostile, "rotate keys", "--json"))["hits"][0]
+    assert (hit["doc_id"], hit["text"]) == (f"id{HOSTILE}", HOSTILE)
+
+
+def test_search_shows_ids_to_copy(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"_id": "n-17", "title": "Moths", "text": "A moth at :smile: [red]lamp[/red]."}')
+    sleuth("index", tmp_path / "c.jsonl", "-o", tmp_path / "i")
+    shown = sleuth("search", tmp_path / "i", "moth").stdout
+    assert "n-17" in shown
+    assert "A moth at :smile: [red]lamp[/red]." in shown
+
+
+def test_interrupted(sleuth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sleuth.front.index_corpus", interrupted)
+    said = sleuth("index", tmp_path, "-o", tmp_path / "i", code=130)
+    assert said.stderr == "stopped; run the same command again to carry on where it left off\n"
+    monkeypatch.setattr("sleuth.cli.app.run", interrupted)  # as early as the import of the command line
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "carry on where it left off" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", ["", "--json", "--help"])
+@pytest.mark.skipif(os.name == "nt", reason="needs bash")
+def test_a_closed_pipe_is_no_failure_of_ours(index: Path, more: str) -> None:
+    pipe = f'set -o pipefail; "{sys.executable}" -m sleuth search "{index}" keys {more} | true'
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("name", NOT_BUILT)
+def test_later_commands_are_refused_by_name(sleuth: Run, name: str) -> None:
+    for arguments in ([], ["--anything", "x", "-o", "y"], ["--help"]):
+        assert f"sleuth {name} is not built yet" in sleuth(name, *arguments, code=2).stderr
+    assert f"\n  {name} " not in sleuth("--help").stdout
+
+
+def test_later_options_and_names(sleuth: Run, index: Path) -> None:
+    assert "search --recipe is not built yet" in sleuth("search", index, "x", "--recipe", "r.toml", code=2).stderr
+    for name in ("load_recipe", "parse_permutation", "parse_score"):
+        with pytest.raises(AttributeError, match="not built yet"):
+            getattr(package, name)
+
+
+def test_candidates_that_the_index_lacks_are_left_out_and_counted(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    queries, pool, out = tmp_path / "q.tsv", tmp_path / "pool.trec", tmp_path / "out.trec"
+    queries.write_text("q1\trotate keys\nq2\toven\n", encoding="utf-8")
+    pool.write_text("q1 Q0 nobody 1 2 x\nq1 Q0 guide/keys.md#0 2 1 x\n", encoding="utf-8")
+    said = sleuth(
+        "retrieve", index, "--queries", queries, "--method", "bm25", "--depth", "5", "--candidates", pool, "-o", out
+    )
+    assert [line.split()[2] for line in out.read_text().splitlines()] == ["guide/keys.md#0"]
+    assert "1 documents of" in said.stderr
+    assert "1 of 2 queries have no candidates" in said.stderr
+    manifest = json.loads((tmp_path / "out.trec.manifest.json").read_text())
+    assert manifest["counts"] == {"queries_not_in_candidates": 1, "candidates_not_in_index": 1}
+    assert "as_json" not in manifest["settings"]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [("bm25", ["--fusion", "rrf"], "--fusion"), ("dense", ["--query-weighting", "tf"], "--query-weighting"),
+     ("dense", ["--feedback", "rm3"], "--feedback")],
+)  # fmt: skip
+def test_options_that_do_nothing_are_refused(
+    sleuth: Run, index: Path, tmp_path: Path, method: str, options: list[str], message: str
+) -> None:
+    (tmp_path / "q.tsv").write_text("q1\tx\n")
+    arguments = ["--queries", tmp_path / "q.tsv", "--method", method, "--depth", 5, "-o", tmp_path / "o.trec"]
+    assert message in sleuth("retrieve", index, *arguments, *options, code=2).stderr
+
+
+def test_no_queries_and_ignored_files(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text("")
+    arguments = ["--queries", tmp_path / "q.jsonl", "--method", "bm25", "--depth", 5, "-o", tmp_path / "o.trec"]
+    assert "no queries" in sleuth("retrieve", index, *arguments, code=2).stderr
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.md").write_text("# Keys")
+    (folder / "b.zzz").write_bytes(b"x")
+    assert "1 .zzz" in sleuth("index", folder, "-o", tmp_path / "i").stderr
+
+
+def test_comparisons_in_a_pipe_and_on_a_narrow_terminal(
+    sleuth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qrels, first, second = (tmp_path / name for name in ("qrels", "first.trec", "second.trec"))
+    qrels.write_text("q1 0 a 1\nq2 0 b 1\n")
+    first.write_text("q1 Q0 a 1 1 t\nq2 Q0 b 1 1 t\n")
+    second.write_text("q1 Q0 c 1 1 t\nq2 Q0 c 1 1 t\n")
+    lines = sleuth("evaluate", qrels, first, second, "--measures", "nDCG@10").stdout.splitlines()
+    header = "a\tb\tmeasure\tdifference\tlow\thigh\tp\tp_holm\tsignificant"
+    row = dict(zip(header.split("\t"), lines[lines.index(header) + 1].split("\t"), strict=True))
+    assert [float(row[name]) for name in ("difference", "low", "high")] == [1.0, 1.0, 1.0]
+    assert row["significant"] == "no"
+    monkeypatch.setattr(Stream, "terminal", True)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.chdir(tmp_path)
+    shown = sleuth("evaluate", "qrels", "first.trec", "second.trec", "--measures", "nDCG@10").stdout
+    assert "first.trec − second.trec: nDCG@10\n" in shown.replace(" \n", "\n")
+    assert "+1.0000 [+1.0000 … +1.0000] p" in shown
