@@ -241,8 +241,7 @@ def test_bad_run_names_file_and_line(sleuth: Run, tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("q1 0 a 1\n")
     (tmp_path / "run").write_text("q1 Q0 a 1 1.0 t\nq1 Q0 b 2 0.5\n")
     message = " ".join(sleuth("evaluate", tmp_path / "qrels", tmp_path / "run", code=1).stderr.split())
-    assert "line 2" in message
-    assert "expected 6" in message
+    assert "line 2" in message and "expected 6" in message
 
 
 def test_unknown_measure_and_depth(sleuth: Run, index: Path, tmp_path: Path) -> None:
@@ -250,18 +249,8 @@ def test_unknown_measure_and_depth(sleuth: Run, index: Path, tmp_path: Path) -> 
     (tmp_path / "run").write_text("q1 Q0 a 1 1.0 t\n")
     assert "nDCG" in sleuth("evaluate", tmp_path / "qrels", tmp_path / "run", "--measures", "ndgc@10", code=2).stderr
     (tmp_path / "q.tsv").write_text("q1\tx\n")
-    arguments = [
-        "retrieve",
-        index,
-        "--queries",
-        tmp_path / "q.tsv",
-        "--method",
-        "bm25",
-        "--depth",
-        "0",
-        "-o",
-        tmp_path / "o",
-    ]
+    arguments = ["retrieve", index, "--queries", tmp_path / "q.tsv", "--method", "bm25"]
+    arguments += ["--depth", "0", "-o", tmp_path / "o"]
     assert "depth" in sleuth(*arguments, code=2).stderr
     assert not (tmp_path / "o").exists()
     arguments[-3:] = ["5", "-o", tmp_path / "nowhere" / "o"]
@@ -303,17 +292,13 @@ def hostile(sleuth: Run, tmp_path: Path) -> Path:
 
 
 def test_documents_cannot_steer_the_terminal(sleuth: Run, hostile: Path) -> None:
-    said = [
-        sleuth("search", hostile, "rotate keys", "--explain"),
-        sleuth("inspect", hostile, f"id{HOSTILE}"),
-        sleuth("inspect", hostile, "\x1b[2J", code=2),
-    ]
-    for one in said:
-        shown = one.stdout + one.stderr
+    for arguments, code in ((["search", hostile, "rotate keys", "--explain"], 0),
+                            (["inspect", hostile, f"id{HOSTILE}"], 0), (["inspect", hostile, "\x1b[2J"], 2)):  # fmt: skip
+        said = sleuth(*arguments, code=code)
+        shown = said.stdout + said.stderr
         assert not set(shown) & set("\x1b\x07\x9b\u202e\u202c\u2066\u2069"), shown
         assert "\\x1b[2J" in shown
-    hit = as_json(sleuth("search", hostile, "rotate keys", "--json"))["hits"][0]
-    assert (hit["doc_id"], hit["text"]) == (f"id{HOSTILE}", HOSTILE)
+    assert as_json(sleuth("search", hostile, "rotate keys", "--json"))["hits"][0]["text"] == HOSTILE
 
 
 def test_search_shows_ids_to_copy(sleuth: Run, index: Path, tmp_path: Path) -> None:
@@ -332,9 +317,8 @@ def test_interrupted(sleuth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     said = sleuth("index", tmp_path, "-o", tmp_path / "i", code=130)
     assert said.stderr == "stopped; run the same command again to carry on where it left off\n"
     monkeypatch.setattr("sleuth.cli.app.run", interrupted)  # as early as the import of the command line
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit, match="130"):
         main()
-    assert ended.value.code == 130
     assert "carry on where it left off" in capsys.readouterr().err
 
 
@@ -364,12 +348,10 @@ def test_candidates_that_the_index_lacks_are_left_out_and_counted(sleuth: Run, i
     queries, pool, out = tmp_path / "q.tsv", tmp_path / "pool.trec", tmp_path / "out.trec"
     queries.write_text("q1\trotate keys\nq2\toven\n", encoding="utf-8")
     pool.write_text("q1 Q0 nobody 1 2 x\nq1 Q0 guide/keys.md#0 2 1 x\n", encoding="utf-8")
-    said = sleuth(
-        "retrieve", index, "--queries", queries, "--method", "bm25", "--depth", "5", "--candidates", pool, "-o", out
-    )
+    arguments = ["--queries", queries, "--method", "bm25", "--depth", "5", "--candidates", pool, "-o", out]
+    said = sleuth("retrieve", index, *arguments)
     assert [line.split()[2] for line in out.read_text().splitlines()] == ["guide/keys.md#0"]
-    assert "1 documents of" in said.stderr
-    assert "1 of 2 queries have no candidates" in said.stderr
+    assert "1 documents of" in said.stderr and "1 of 2 queries have no candidates" in said.stderr
     manifest = json.loads((tmp_path / "out.trec.manifest.json").read_text())
     assert manifest["counts"] == {"queries_not_in_candidates": 1, "candidates_not_in_index": 1}
     assert "as_json" not in manifest["settings"]
@@ -392,14 +374,13 @@ def test_no_queries_and_ignored_files(sleuth: Run, index: Path, tmp_path: Path) 
     (tmp_path / "q.jsonl").write_text("")
     arguments = ["--queries", tmp_path / "q.jsonl", "--method", "bm25", "--depth", 5, "-o", tmp_path / "o.trec"]
     assert "no queries" in sleuth("retrieve", index, *arguments, code=2).stderr
-    folder = tmp_path / "files"
-    folder.mkdir()
-    (folder / "a.md").write_text("# Keys")
-    (folder / "b.zzz").write_bytes(b"x")
+    (folder := tmp_path / "files").mkdir()
+    for name in ("a.md", "b.zzz"):
+        (folder / name).write_text("# Keys")
     assert "1 .zzz" in sleuth("index", folder, "-o", tmp_path / "i").stderr
 
 
-def test_comparisons_in_a_pipe_and_on_a_narrow_terminal(
+def test_comparisons_in_pipes_and_narrow_terminals(
     sleuth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     qrels, first, second = (tmp_path / name for name in ("qrels", "first.trec", "second.trec"))
