@@ -115,24 +115,22 @@ def finish(scores: Any, documents: Any, scratch: Any, n_rows: int, base: int, si
     Args:
         scores: Of a whole block, 0 behind its last document.
         documents, scratch: Out: the first positions of runs of RUN scores of which some reach `least`, in `hits`.
-        n_rows: How many rows are chosen, a multiple of four.
+        n_rows: How many rows are chosen.
         base, size: The block's first document and its number of documents.
         least: The threshold, float32.
 
     Returns:
         How many runs.
     """
-    rows, _, inverse, _, _ = documents
+    rows, _, inverse = documents[:3]
     hits, chosen, weights = scratch[2], scratch[3], scratch[4]
     found = 0
     for first in range(0, size, CHUNK):
         width = min(CHUNK, size - first)
         at = base + first
         part = scores[first : first + width]
-        factor = inverse[at : at + width]
-        for i in range(np.uint64(width)):
-            part[i] *= factor[i]
-        for j in range(0, n_rows, 4):
+        added = scale_and_add(part, inverse[at : at + width], rows, chosen, weights, n_rows, at)
+        for j in range(added, n_rows, 4):
             r0 = rows[chosen[j], at : at + width]
             r1 = rows[chosen[j + 1], at : at + width]
             r2 = rows[chosen[j + 2], at : at + width]
@@ -154,3 +152,34 @@ def finish(scores: Any, documents: Any, scratch: Any, n_rows: int, base: int, si
                 hits[found] = run
                 found += 1
     return found
+
+
+def scale_and_add(part: Any, factor: Any, rows: Any, chosen: Any, weights: Any, n_rows: int, at: int) -> int:
+    """part = part * factor + the first one to four rows, in one pass; so many that a multiple of four is left."""
+    width = part.shape[0]
+    if n_rows == 0:
+        for i in range(np.uint64(width)):
+            part[i] *= factor[i]
+        return 0
+    first = (n_rows - 1) % 4 + 1
+    r0, w0 = rows[chosen[0], at : at + width], weights[0]
+    if first == 1:
+        for i in range(np.uint64(width)):
+            part[i] = part[i] * factor[i] + w0 * np.float32(np.int32(r0[i]))
+        return 1
+    r1, w1 = rows[chosen[1], at : at + width], weights[1]
+    if first == 2:
+        for i in range(np.uint64(width)):
+            part[i] = part[i] * factor[i] + w0 * np.float32(np.int32(r0[i])) + w1 * np.float32(np.int32(r1[i]))
+        return 2
+    r2, w2 = rows[chosen[2], at : at + width], weights[2]
+    if first == 3:
+        for i in range(np.uint64(width)):
+            added = w0 * np.float32(np.int32(r0[i])) + w1 * np.float32(np.int32(r1[i]))
+            part[i] = part[i] * factor[i] + added + w2 * np.float32(np.int32(r2[i]))
+        return 3
+    r3, w3 = rows[chosen[3], at : at + width], weights[3]
+    for i in range(np.uint64(width)):
+        added = w0 * np.float32(np.int32(r0[i])) + w1 * np.float32(np.int32(r1[i]))
+        part[i] = part[i] * factor[i] + added + w2 * np.float32(np.int32(r2[i])) + w3 * np.float32(np.int32(r3[i]))
+    return 4

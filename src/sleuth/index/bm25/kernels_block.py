@@ -9,7 +9,7 @@ import numpy as np
 from sleuth.index.bm25.kernels_best import finish, nth_best, run_maxima
 from sleuth.index.bm25.kernels_lookup import BIG_TF, BITS, LAST, contains16, find16, true_tf
 
-__all__ = ["add_rare", "add_where", "drop_below", "look_up", "score_few", "score_whole", "touch"]
+__all__ = ["add_rare", "add_where", "drop_below", "look_up", "score_few", "score_whole", "sift", "touch"]
 
 RUN = 64
 PASS = 32
@@ -120,6 +120,40 @@ def look_up(j: int, query: Any, index: Any, documents: Any, block: int, scratch:
             scores[i] += weight * (tf / (tf + norm[base + i]))
 
 
+def sift(waiting: int, query: Any, documents: Any, base: int, least: float, scratch: Any, n: int) -> int:
+    """Forget touched documents that can't reach the threshold whatever the waiting terms add; how many stay.
+
+    Reads a byte and some bits of each document, where the true score would read a float and some bytes: most go here.
+    """
+    kind, row, upper = query[1], query[4], query[6]
+    marks, ceiling = documents[5], documents[6]
+    scores, touched, hits, chosen, chosen_upper = scratch
+    rows = 0
+    rest = np.float32(0)
+    for y in range(waiting):
+        j = hits[y]
+        if kind[j] == 2:
+            chosen[rows] = row[j]
+            chosen_upper[rows] = upper[j]
+            rows += 1
+        else:
+            rest += upper[j]
+    kept = 0
+    for x in range(n):
+        i = np.int64(touched[x])
+        doc = np.uint64(base + i)
+        best = rest + scores[i] * np.float32(1.0 / 255.0) * np.float32(ceiling[doc])
+        for y in range(rows):
+            mark = (marks[np.uint64(chosen[y]), doc >> np.uint64(3)] >> (doc & np.uint64(7))) & np.uint64(1)
+            best += chosen_upper[y] * np.float32(mark)
+        if best >= least:
+            touched[kept] = i
+            kept += 1
+        else:
+            scores[i] = 0
+    return kept
+
+
 def drop_below(least: float, scores: Any, touched: Any, n: int) -> int:
     """Forget touched documents that score less, or nothing; how many stay."""
     kept = 0
@@ -160,10 +194,6 @@ def score_whole(
             chosen[n_rows] = row[j]
             chosen_weight[n_rows] = weight[j] * np.float32(1.0 / 255.0)
             n_rows += 1
-    while n_rows % 4 != 0:
-        chosen[n_rows] = 0
-        chosen_weight[n_rows] = 0
-        n_rows += 1
     n_hits = finish(scores, documents, scratch, n_rows, base, size, np.float32(least))
     runs = size // RUN
     if 0 < seed < runs:
@@ -221,6 +251,7 @@ def score_few(
         else:
             add_where(j, False, query, index, norm, block, scratch)
     least /= 1.0 + relative[q]
+    n = sift(waiting, query, documents, base, least, scratch, n)
     for x in range(n):
         i = np.int64(touched[x])
         scores[i] *= inverse[base + i]

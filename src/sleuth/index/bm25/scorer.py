@@ -116,7 +116,7 @@ class BM25:
 
         Args:
             queries: Each either tokens, where repeats count, or term -> weight, where the weights are used as they
-                are, in [0, 1e100]; a weight of 0 is no term.
+                are, in [1e-100, 1e100]; a weight of 0 is no term.
             depth: >= 1.
             weighting: What a repeated token counts: "saturated", "tf", "binary" or "bm25" (`weights.py`).
             excluded: Per query, positions never to return; dropped before the cut.

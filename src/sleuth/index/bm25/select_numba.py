@@ -31,7 +31,7 @@ ROWS_AT_MOST = 256
 ROW_BYTES = 1 << 26
 """Rows of a segment take at most 64 MiB (ours; one million documents of 60 words have 34 to 40 such terms)."""
 STEP = 1.0 / 255.0
-FAST = ("finish", "run_maxima")
+FAST = ("finish", "run_maxima", "scale_and_add")
 """Helpers whose sums and maxima may be reordered for vector instructions."""
 INDEX = (
     *("ones", "ones_start", "ones_block", "more", "more_tf", "more_start", "more_block"),
@@ -40,8 +40,8 @@ INDEX = (
 # In the order of use: a function that is compiled must find its helpers compiled.
 HELPERS = (
     *((kernels_lookup, name) for name in ("find32", "find16", "contains16", "true_tf", "locate")),
-    *((kernels_best, name) for name in ("arrange", "nth_best", "keep_best", "run_maxima", "finish")),
-    *((kernels_block, name) for name in ("add_rare", "touch", "add_where", "look_up", "drop_below")),
+    *((kernels_best, name) for name in ("arrange", "nth_best", "keep_best", "run_maxima", "scale_and_add", "finish")),
+    *((kernels_block, name) for name in ("add_rare", "touch", "add_where", "look_up", "sift", "drop_below")),
     *((kernels_block, name) for name in ("score_whole", "score_few")),
 )
 
@@ -89,6 +89,8 @@ class _Documents(NamedTuple):
         inverse: 1 / (1 + norm), float32.
         row_of: The row of each common term, int64; -1 without one.
         top: The largest saturation of each common term, float64.
+        marks: Of each row, one bit a document: whether it has the term, (rows, n_docs / 8) uint8, lowest bit first.
+        ceiling: 255 * inverse, up to the next whole step, uint8.
     """
 
     rows: NDArray[np.uint8]
@@ -96,6 +98,8 @@ class _Documents(NamedTuple):
     inverse: NDArray[np.float32]
     row_of: NDArray[np.int64]
     top: NDArray[np.float64]
+    marks: NDArray[np.uint8]
+    ceiling: NDArray[np.uint8]
 
 
 class NumbaEngine:
@@ -177,7 +181,10 @@ class NumbaEngine:
         for row, c in zip(rows, frequent.tolist(), strict=True):
             self._kernels.fill_row(row, c, int(postings.array("common")[c]), _index(segment), norm)
         inverse = np.float32(1.0) / (np.float32(1.0) + norm)
-        return _Documents(_frozen(rows), _frozen(norm), _frozen(inverse), row_of, top)
+        marks = np.packbits(rows != 0, axis=1, bitorder="little")
+        ceiling = np.minimum(255.0 * inverse + 1.0, 255.0).astype(np.uint8)
+        frozen = map(_frozen, (rows, norm, inverse, row_of, top, marks, ceiling))
+        return _Documents(*frozen)
 
 
 def _index(segment: Searched) -> tuple[NDArray[Any], ...]:

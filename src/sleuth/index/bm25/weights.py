@@ -31,7 +31,7 @@ __all__ = ["QueryTerms", "Statistics", "Terms", "Weighting", "check_weighting", 
 Weighting = Literal["saturated", "tf", "binary", "bm25"]
 Terms = Mapping[str, float] | Sequence[str]
 """A query: tokens, repeats included, or term -> weight."""
-HEAVIEST = 1e100  # a sum of such weights is still far from overflow
+LIGHTEST, HEAVIEST = 1e-100, 1e100  # sums and quotients of such weights are still far from overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +179,11 @@ def _weights_given(query: Mapping[str, float], number: int) -> dict[str, float]:
     found = {}
     for term, weight in query.items():
         _check_term(term, number)
-        if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not 0 <= weight <= HEAVIEST:
+        number_like = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
+        if not number_like or not (weight == 0 or LIGHTEST <= weight <= HEAVIEST):
             raise UsageError(
-                f"query {number}: the weight of {term!r} is {weight!r}, expected a number from 0 to {HEAVIEST:g}"
+                f"query {number}: the weight of {term!r} is {weight!r}, expected 0 or a number from {LIGHTEST:g} to "
+                f"{HEAVIEST:g}"
             )
         if weight > 0:
             found[term] = float(weight)
