@@ -1,6 +1,6 @@
 """BM25 beside bm25s (numba), in memory, one thread, on synthetic documents of about 60 tokens.
 
-    python -m benchmarks.bm25_speed --docs 1000000 --repeats 5 --data ../shared/data
+    python -m benchmarks.bm25_speed --docs 1000000 --repeats 5 --data DATA
 
 Both sides get the same token ids and parameters (Lucene's formula, k1 1.2, b .75) and have their queries'
 ids in hand. bm25s is measured as shipped, where a repeated query token is scored again each time, and with

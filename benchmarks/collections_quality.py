@@ -1,6 +1,6 @@
 """nDCG@10 of every first stage on the shared collections, beside the values known for them.
 
-    python -m benchmarks.collections_quality --data ../shared/data --cache /tmp/vectors
+    python -m benchmarks.collections_quality --data DATA --cache /tmp/vectors
 
 Rows: BM25 as published baselines have it (`word`, .9/.4, tf), with Lucene's analyzer (`en`), BM25 as
 Sleuth ships it, MiniLM, reciprocal rank fusion, z-scores at .3, and the default hybrid. A value outside
