@@ -49,7 +49,6 @@ def run_bm25s(corpus: Path, scratch: Path) -> dict[str, float]:
 
 def run_postings(corpus: Path, scratch: Path) -> dict[str, float]:
     from sleuth.index.bm25.postings import Postings
-
     from sleuth.text.analyzer import get_analyzer
 
     get_analyzer("en").encode(["warm the compiled code up " * 2000])

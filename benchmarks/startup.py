@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from sleuth.models.encoder import open_encoder
 
 from benchmarks.machine import header
 from benchmarks.synthetic import Synthetic
 from sleuth.front import build_index
+from sleuth.models.encoder import open_encoder
 from sleuth.stages import Embeddings
 from sleuth.types import Doc
 

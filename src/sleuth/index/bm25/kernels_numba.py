@@ -190,15 +190,14 @@ def exact_scores(
                         tf = true_tf(np.int64(rare_tf[p]), big, terms[j], doc)
                 elif row < 0 or rows[row, doc] != 0:
                     block, low = doc >> BITS, doc & LAST
-                    p = find16(
-                        more, more_start[c] + more_block[c, block], more_start[c] + more_block[c, block + 1], low
-                    )
-                    if p >= 0:
-                        tf = true_tf(np.int64(more_tf[p]), big, terms[j], doc)
-                    elif row >= 0 or contains16(
-                        ones, ones_start[c] + ones_block[c, block], ones_start[c] + ones_block[c, block + 1], low
-                    ):
+                    start, stop = ones_start[c] + ones_block[c, block], ones_start[c] + ones_block[c, block + 1]
+                    if row < 0 and contains16(ones, start, stop, low):
                         tf = np.int64(1)
+                    else:
+                        start, stop = more_start[c] + more_block[c, block], more_start[c] + more_block[c, block + 1]
+                        if row >= 0 or contains16(more, start, stop, low):
+                            p = find16(more, start, stop, low)
+                            tf = np.int64(1) if p < 0 else true_tf(np.int64(more_tf[p]), big, terms[j], doc)
                 if tf > 0:
                     out[x] += w * (tf / (tf + norms[x]))
 
