@@ -303,6 +303,8 @@ class _Prepared:
         """What this asks of a segment where the terms have the given numbers."""
         own = numbers[self.queries.slots]
         here = (own >= 0) & (self.weights > 0)
+        if here.all():
+            return Request(self.queries.bounds, own, self.weights, depth, floors, allowed, excluded, self.shape)
         before = np.zeros(len(here) + 1, dtype=np.int64)
         np.cumsum(here, out=before[1:])
         bounds = before[self.queries.bounds]

@@ -197,6 +197,9 @@ def _flat(lists: Sequence[NDArray[np.int64]] | None, n: int) -> tuple[NDArray[np
     bounds = np.zeros(n + 1, dtype=np.int64)
     if lists is None:
         return bounds, np.zeros(0, dtype=np.int64)
+    if n == 1:  # most searches: nothing to join
+        bounds[1] = len(lists[0])
+        return bounds, lists[0]
     np.cumsum([len(own) for own in lists], out=bounds[1:])
     return bounds, np.concatenate(lists).astype(np.int64, copy=False) if lists else np.zeros(0, dtype=np.int64)
 
