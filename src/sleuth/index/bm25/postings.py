@@ -34,7 +34,7 @@ from sleuth.index.bm25.assemble import (
 )
 from sleuth.index.bm25.vocabulary import Vocabulary
 
-__all__ = ["Postings", "Run"]
+__all__ = ["Postings", "Run", "found_in"]
 
 NAMES = (
     *("meta", "lengths", "terms", "term_offsets", "common", "bounds", "big"),
@@ -206,26 +206,24 @@ class Postings:
 
     def run(self, term: int) -> Run:
         """A term's postings, decoded; O(its documents)."""
-        common, places = self.places(np.array([term]))
-        place = int(places[0])
-        if not common[0]:
+        before = int(np.searchsorted(self._common, term))
+        if before == len(self._common) or self._common[before] != term:
+            place = term - before
             span = slice(*self._arrays["rare_start"][place : place + 2].tolist())
             docs = self._arrays["rare"][span].astype(np.int64)
             tf = self._true_tf(term, docs, self._arrays["rare_tf"][span])
             return Run(docs[tf == 1], docs[tf > 1], tf[tf > 1])
-        more = self._docs("more", place)
-        span = slice(*self._arrays["more_start"][place : place + 2].tolist())
-        return Run(self._docs("ones", place), more, self._true_tf(term, more, self._arrays["more_tf"][span]))
+        more = self._docs("more", before)
+        span = slice(*self._arrays["more_start"][before : before + 2].tolist())
+        return Run(self._docs("ones", before), more, self._true_tf(term, more, self._arrays["more_tf"][span]))
 
     def tf(self, run: Run, docs: NDArray[np.int64]) -> NDArray[np.int64]:
         """How often the term of a run occurs in each of some documents, 0 where it doesn't, (n,) int64."""
         out = np.zeros(len(docs), dtype=np.int64)
         if len(run.ones):
-            found = run.ones[np.minimum(np.searchsorted(run.ones, docs), len(run.ones) - 1)]
-            out[found == docs] = 1
+            out[found_in(run.ones, docs)[1]] = 1
         if len(run.more):
-            at = np.minimum(np.searchsorted(run.more, docs), len(run.more) - 1)
-            hit = run.more[at] == docs
+            at, hit = found_in(run.more, docs)
             out[hit] = run.more_tf[at[hit]]
         return out
 
@@ -244,11 +242,16 @@ class Postings:
 
     def _docs(self, part: str, place: int) -> NDArray[np.int64]:
         start, stop = self._arrays[f"{part}_start"][place : place + 2].tolist()
-        docs = self._arrays[part][start:stop].astype(np.int64)
-        if self.n_blocks > 1:
-            counts = np.diff(self._arrays[f"{part}_block"][place].astype(np.int64))
-            docs += np.repeat(np.arange(self.n_blocks, dtype=np.int64) << BLOCK_BITS, counts)
+        docs: NDArray[np.int64] = self._arrays[part][start:stop].astype(np.int64)
+        if self.n_blocks > 1 and len(docs):
+            ends = self._arrays[f"{part}_block"][place].astype(np.int64)
+            docs += self._bases.repeat(ends[1:] - ends[:-1])
         return docs
+
+    @cached_property
+    def _bases(self) -> NDArray[np.int64]:
+        """The first document of each block."""
+        return np.arange(self.n_blocks, dtype=np.int64) << BLOCK_BITS
 
     def _true_tf(self, term: int, docs: NDArray[np.int64], stored: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Frequencies, those that a byte can't hold from the table `big`."""
@@ -323,6 +326,12 @@ class Postings:
         )
         if not fits:
             raise ValueError("arrays of postings whose shapes do not fit together")
+
+
+def found_in(sorted_docs: NDArray[np.int64], docs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each of some documents is, or would be, among ascending ones, at least one; and whether it is there."""
+    at = np.minimum(sorted_docs.searchsorted(docs), len(sorted_docs) - 1)
+    return at, sorted_docs[at] == docs
 
 
 def _check_stream(ids: NDArray[Any], offsets: NDArray[Any], terms: int) -> None:

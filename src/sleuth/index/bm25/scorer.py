@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sleuth.errors import ShapeError, UnknownName, UsageError
 from sleuth.index.bm25.postings import Postings
-from sleuth.index.bm25.searched import Saturation, Searched, saturation
+from sleuth.index.bm25.searched import RunCache, Saturation, Searched, saturation
 from sleuth.index.bm25.select_numpy import NumpyEngine, Request
 from sleuth.index.bm25.weights import QueryTerms, Statistics, Terms, check_weighting, idf, term_weights
 
@@ -151,6 +151,7 @@ class BM25:
                 np.array([p.floor for p in pool]),
                 segment.allowed(within),
                 segment.excluded(outside),
+                RunCache(segment.postings),
             )
             found = self._candidates(engine, segment, request, may_be_wide=bool(prepared.queries.weighted.any()))
             for own, docs, scores in zip(pool, found, engine.exact(segment, request, found), strict=True):
@@ -171,7 +172,7 @@ class BM25:
         for segment, numbers in zip(self._segments, prepared.numbers, strict=True):
             here = (positions >= segment.base) & (positions < segment.base + segment.postings.n_docs)
             if here.any():
-                request = prepared.request(numbers, 1, np.zeros(1), None, None)
+                request = prepared.request(numbers, 1, np.zeros(1), None, None, RunCache(segment.postings))
                 out[here] = engine.exact(segment, request, [positions[here] - segment.base])[0]
         return out
 
@@ -299,16 +300,17 @@ class _Prepared:
         floors: NDArray[np.float64],
         allowed: NDArray[np.bool_] | None,
         excluded: list[NDArray[np.int64]] | None,
+        runs: RunCache,
     ) -> Request:
         """What this asks of a segment where the terms have the given numbers."""
         own = numbers[self.queries.slots]
         here = (own >= 0) & (self.weights > 0)
         if here.all():
-            return Request(self.queries.bounds, own, self.weights, depth, floors, allowed, excluded, self.shape)
+            return Request(self.queries.bounds, own, self.weights, depth, floors, allowed, excluded, self.shape, runs)
         before = np.zeros(len(here) + 1, dtype=np.int64)
         np.cumsum(here, out=before[1:])
         bounds = before[self.queries.bounds]
-        return Request(bounds, own[here], self.weights[here], depth, floors, allowed, excluded, self.shape)
+        return Request(bounds, own[here], self.weights[here], depth, floors, allowed, excluded, self.shape, runs)
 
 
 class _Pool:

@@ -125,10 +125,10 @@ class RunCache:
 
     Args:
         postings: The segment.
-        limit: Postings kept at most; 8 million are 64 MB (ours).
+        limit: Postings kept at most; 16 million are 128 MB (ours).
     """
 
-    def __init__(self, postings: Postings, limit: int = 8_000_000) -> None:
+    def __init__(self, postings: Postings, limit: int = 16_000_000) -> None:
         self._postings, self._left = postings, limit
         self._runs: dict[int, Run] = {}
 

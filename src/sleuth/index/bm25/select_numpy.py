@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sleuth.index.bm25.assemble import BLOCK
+from sleuth.index.bm25.postings import found_in
 from sleuth.index.bm25.searched import RunCache, Saturation, Searched, saturation
 
 __all__ = ["NumpyEngine", "Request", "margin", "scaled"]
@@ -24,8 +25,9 @@ __all__ = ["NumpyEngine", "Request", "margin", "scaled"]
 # about ten queries gain; terms below a tenth of the documents cost less to add than to multiply.
 PRODUCT_QUERIES = 8
 PRODUCT_SHARE = 0.1
-# Accumulators of a group of queries hold at most so many float32 (128 MiB, ours).
-GROUP_FLOATS = 1 << 25
+# Accumulators of a group of queries hold at most so many float32 (256 MiB, ours): rows are laid out anew for each.
+GROUP_FLOATS = 1 << 26
+GROUP = 64
 RUN = 64
 
 
@@ -42,6 +44,7 @@ class Request:
         allowed: Documents that may be found, (n_docs,) bool; None: all.
         excluded: Per query, documents that may not be found, ascending; None: none.
         saturation: k1, b and the average length.
+        runs: The segment's postings, decoded as this search needs them.
     """
 
     bounds: NDArray[np.int64]
@@ -52,6 +55,7 @@ class Request:
     allowed: NDArray[np.bool_] | None
     excluded: list[NDArray[np.int64]] | None
     saturation: Saturation
+    runs: RunCache
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -103,16 +107,14 @@ class NumpyEngine:
     def candidates(self, segment: Searched, request: Request) -> list[NDArray[np.int64]]:
         """Per query, documents that include the best `depth` allowed ones with a shared term, ascending."""
         norm, inverse = self._factors(segment, request)
-        runs = RunCache(segment.postings)
-        n_docs = segment.postings.n_docs
         heavy = self._heavy(segment, request)
         found = []
-        size = max(1, min(32, GROUP_FLOATS // max(n_docs, 1)))
+        size = max(1, min(GROUP, GROUP_FLOATS // max(segment.postings.n_docs, 1)))
         for first in range(0, len(request), size):
             group = range(first, min(first + size, len(request)))
-            scores = self._products(segment, request, group, heavy, runs, norm)
+            scores = self._products(segment, request, group, heavy, norm)
             for number, row in zip(group, scores, strict=True):
-                self._add(request, number, heavy, runs, norm, row)
+                self._add(request, number, heavy, norm, row)
                 np.multiply(row, inverse, out=row)
                 if request.excluded is not None:
                     row[request.excluded[number]] = 0.0
@@ -125,7 +127,7 @@ class NumpyEngine:
         for number in range(len(request)):
             held = np.zeros(segment.postings.n_docs, dtype=np.bool_)
             for term in request.terms[request.query(number)].tolist():
-                run = segment.postings.run(term)
+                run = request.runs[term]
                 held[run.ones] = held[run.more] = True
             if request.excluded is not None:
                 held[request.excluded[number]] = False
@@ -136,15 +138,21 @@ class NumpyEngine:
         self, segment: Searched, request: Request, docs: Sequence[NDArray[np.int64]]
     ) -> list[NDArray[np.float64]]:
         """Exact scores of documents of this segment, one array a query; 0.0 where no term is shared."""
-        runs = RunCache(segment.postings)
         out = []
         for number, own in enumerate(docs):
             scores = np.zeros(len(own))
             norm = request.saturation.norm(segment.postings.lengths[own])
+            once = saturation(np.ones(1), norm)
             here = request.query(number)
             if len(own):
                 for term, weight in zip(request.terms[here].tolist(), request.weights[here].tolist(), strict=True):
-                    scores += weight * saturation(segment.postings.tf(runs[term], own), norm)
+                    run = request.runs[term]
+                    if len(run.ones):
+                        _, hit = found_in(run.ones, own)
+                        scores[hit] += weight * once[hit]
+                    if len(run.more):
+                        at, hit = found_in(run.more, own)
+                        scores[hit] += weight * saturation(run.more_tf[at[hit]], norm[hit])
             out.append(scores)
         return out
 
@@ -173,14 +181,13 @@ class NumpyEngine:
         request: Request,
         group: range,
         heavy: NDArray[np.int64],
-        runs: RunCache,
         norm: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Every query's share from the heavy terms, (queries of the group, n_docs) float32."""
         n_docs = segment.postings.n_docs
-        scores = np.zeros((len(group), n_docs), dtype=np.float32)
         if not len(heavy):
-            return scores
+            return np.zeros((len(group), n_docs), dtype=np.float32)
+        scores = np.empty((len(group), n_docs), dtype=np.float32)
         weights = np.zeros((len(group), len(heavy)), dtype=np.float32)
         for row, number in zip(weights, group, strict=True):
             here = request.query(number)
@@ -189,7 +196,7 @@ class NumpyEngine:
                 at = np.minimum(np.searchsorted(heavy, request.terms[here]), len(heavy) - 1)
                 hit = heavy[at] == request.terms[here]
                 row[at[hit]] = light[hit]
-        held = [runs[term] for term in heavy.tolist()]
+        held = [request.runs[term] for term in heavy.tolist()]
         ends = np.append(np.arange(0, n_docs, BLOCK), n_docs)
         cuts = [(np.searchsorted(run.ones, ends).tolist(), np.searchsorted(run.more, ends).tolist()) for run in held]
         gains = np.empty((len(heavy), min(BLOCK, n_docs)), dtype=np.float32)
@@ -200,7 +207,7 @@ class NumpyEngine:
                 row[run.ones[ones[block] : ones[block + 1]] - start] = 1.0
                 often = slice(more[block], more[block + 1])
                 row[run.more[often] - start] = _gain(run.more_tf[often], norm[run.more[often]])
-            scores[:, start:stop] = weights @ rows
+            np.matmul(weights, rows, out=scores[:, start:stop])
         return scores
 
     def _add(
@@ -208,7 +215,6 @@ class NumpyEngine:
         request: Request,
         number: int,
         heavy: NDArray[np.int64],
-        runs: RunCache,
         norm: NDArray[np.float32],
         scores: NDArray[np.float32],
     ) -> None:
@@ -220,7 +226,7 @@ class NumpyEngine:
         light, _ = scaled(request.weights[here])
         for term, weight in zip(request.terms[here].tolist(), light, strict=True):
             if term not in multiplied:
-                run = runs[term]
+                run = request.runs[term]
                 np.add.at(scores, run.ones, weight)
                 if len(run.more):
                     np.add.at(scores, run.more, weight * _gain(run.more_tf, norm[run.more]))
