@@ -58,9 +58,10 @@ def arrange(request: Any, index: Any, documents: Any) -> Any:
     return (bounds, kind, place, term, row, weight, upper, cursor, slack, relative), largest
 
 
-def nth_best(values: Any, n: int, depth: int) -> Any:
+def nth_best(values: Any, n: int, depth: int, work: Any) -> Any:
     """The depth-th largest of values[:n], by Hoare's selection, which many equal values don't slow down."""
-    work = values[:n].copy()
+    for i in range(np.uint64(n)):
+        work[i] = values[i]
     low, high, target = 0, n - 1, n - depth
     while low < high:
         pivot = work[(low + high) >> 1]
@@ -85,9 +86,11 @@ def nth_best(values: Any, n: int, depth: int) -> Any:
     return work[target]
 
 
-def keep_best(found: Any, values: Any, n: int, depth: int, relative: float, slack: float, least: float) -> Any:
+def keep_best(
+    found: Any, values: Any, n: int, depth: int, relative: float, slack: float, least: float, work: Any
+) -> Any:
     """Drop of n > depth candidates those that can't be among the best `depth`: (how many stay, new threshold)."""
-    least = max(least, nth_best(values, n, depth) * (1.0 - relative) - slack)
+    least = max(least, nth_best(values, n, depth, work) * (1.0 - relative) - slack)
     kept = 0
     for x in range(n):
         if values[x] >= least:

@@ -1,4 +1,8 @@
-"""Kernels that score the documents of one block of 32,768 (see `kernels_numba`)."""
+"""Kernels that score the documents of one block of 32,768 (see `kernels_numba`).
+
+Where a document has been touched can't be predicted, so the inner loops store what may be dropped and count it in or
+not, without a branch.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from sleuth.index.bm25.kernels_lookup import BIG_TF, BITS, LAST, contains16, fin
 __all__ = ["add_rare", "add_where", "drop_below", "look_up", "score_few", "score_whole", "sift", "touch"]
 
 RUN = 64
+PART = 8
 PASS = 32
 
 
@@ -50,16 +55,15 @@ def touch(j: int, query: Any, index: Any, norm: Any, block: int, scratch: Any, n
     start, stop = ones_start[c] + ones_block[c, block], ones_start[c] + ones_block[c, block + 1]
     for p in range(np.uint64(start), np.uint64(stop)):
         u = np.uint64(ones[p])
-        if scores[u] == 0:
-            touched[n] = u
-            n += 1
-        scores[u] += weight
+        score = scores[u]
+        touched[np.uint64(n)] = u
+        n += score == 0
+        scores[u] = score + weight
     start, stop = more_start[c] + more_block[c, block], more_start[c] + more_block[c, block + 1]
     for p in range(np.uint64(start), np.uint64(stop)):
         u = np.uint64(more[p])
-        if scores[u] == 0:
-            touched[n] = u
-            n += 1
+        touched[np.uint64(n)] = u
+        n += scores[u] == 0
         tf = np.float32(more_tf[p])
         if more_tf[p] == BIG_TF:
             tf = np.float32(true_tf(BIG_TF, big, term, np.int64(base + u)))
@@ -78,10 +82,11 @@ def add_where(j: int, every: bool, query: Any, index: Any, norm: Any, block: int
         for p in range(np.uint64(start), np.uint64(stop)):
             scores[np.uint64(ones[p])] += weight
     else:
+        nothing = np.float32(0)
         for p in range(np.uint64(start), np.uint64(stop)):
             u = np.uint64(ones[p])
-            if scores[u] != 0:
-                scores[u] += weight
+            score = scores[u]
+            scores[u] = score + (weight if score != 0 else nothing)
     start, stop = more_start[c] + more_block[c, block], more_start[c] + more_block[c, block + 1]
     for p in range(np.uint64(start), np.uint64(stop)):
         u = np.uint64(more[p])
@@ -127,7 +132,7 @@ def sift(waiting: int, query: Any, documents: Any, base: int, least: float, scra
     """
     kind, row, upper = query[1], query[4], query[6]
     marks, ceiling = documents[5], documents[6]
-    scores, touched, hits, chosen, chosen_upper = scratch
+    scores, touched, hits, chosen, chosen_upper = scratch[:5]
     rows = 0
     rest = np.float32(0)
     for y in range(waiting):
@@ -139,18 +144,18 @@ def sift(waiting: int, query: Any, documents: Any, base: int, least: float, scra
         else:
             rest += upper[j]
     kept = 0
-    for x in range(n):
-        i = np.int64(touched[x])
-        doc = np.uint64(base + i)
-        best = rest + scores[i] * np.float32(1.0 / 255.0) * np.float32(ceiling[doc])
-        for y in range(rows):
+    first = np.uint64(base)
+    for x in range(np.uint64(n)):
+        u = np.uint64(touched[x])
+        doc = first + u
+        best = rest + scores[u] * np.float32(1.0 / 255.0) * np.float32(ceiling[doc])
+        for y in range(np.uint64(rows)):
             mark = (marks[np.uint64(chosen[y]), doc >> np.uint64(3)] >> (doc & np.uint64(7))) & np.uint64(1)
             best += chosen_upper[y] * np.float32(mark)
-        if best >= least:
-            touched[kept] = i
-            kept += 1
-        else:
-            scores[i] = 0
+        stays = best >= least
+        touched[np.uint64(kept)] = u
+        kept += stays
+        scores[u] *= np.float32(stays)
     return kept
 
 
@@ -180,7 +185,7 @@ def score_whole(
         (how many are noted, the threshold).
     """
     bounds, kind, _, _, row, weight, _, _, slack, relative = query
-    scores, touched, hits, chosen, chosen_weight = scratch
+    scores, touched, hits, chosen, chosen_weight, maxima, work = scratch
     norm = documents[1]
     base = block << BITS
     size = min(LAST + 1, norm.shape[0] - base)
@@ -197,9 +202,8 @@ def score_whole(
     n_hits = finish(scores, documents, scratch, n_rows, base, size, np.float32(least))
     runs = size // RUN
     if 0 < seed < runs:
-        maxima = np.empty(runs, np.float32)
         run_maxima(scores, runs, maxima)
-        least = max(least, nth_best(maxima, runs, seed) * (1.0 - relative[q]) - slack[q])
+        least = max(least, nth_best(maxima, runs, seed, work) * (1.0 - relative[q]) - slack[q])
         kept = 0
         for hit in range(n_hits):
             run = hits[hit] // RUN
@@ -209,10 +213,16 @@ def score_whole(
         n_hits = kept
     n = 0
     for hit in range(n_hits):
-        for i in range(hits[hit], min(hits[hit] + RUN, size)):
-            if scores[i] >= least and scores[i] > 0:
-                touched[n] = i
-                n += 1
+        for part in range(hits[hit], min(hits[hit] + RUN, size), PART):
+            here = np.uint64(part)
+            reached = np.int32(0)
+            for i in range(np.uint64(PART)):
+                reached |= np.int32(scores[here + i] >= least)
+            if reached != 0:
+                for i in range(part, min(part + PART, size)):
+                    if scores[i] >= least and scores[i] > 0:
+                        touched[n] = i
+                        n += 1
     return n, least
 
 

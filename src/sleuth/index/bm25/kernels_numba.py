@@ -87,21 +87,49 @@ def select(
             there are more than fit.
     """
     query, largest = arrange(request, index, documents)
-    bounds, kind, place, _, _, _, upper, _, slack, relative = query
+    bounds, relative = query[0], query[9]
     floor = floors / largest * (1.0 - relative)
-    _, _, ones_block, _, _, _, more_block = index[:7]
-    rows, norm, inverse = documents[:3]
-    n_docs, n_queries, width = norm.shape[0], bounds.shape[0] - 1, found.shape[1]
-    limit = np.empty(n_queries, np.int64)
+    runs, most_rows, width = (LAST + 1) // RUN, documents[0].shape[0], found.shape[1]
+    limit = np.empty(bounds.shape[0] - 1, np.int64)
     limit[:] = min(width, 2 * depth + 64)
-    most_rows = rows.shape[0] + 4
     scratch = (
         scores,
         touched,
-        np.empty((LAST + 1) // RUN, np.int64),
+        np.empty(runs, np.int64),
         np.empty(most_rows, np.int64),
         np.empty(most_rows, np.float32),
+        np.empty(runs, np.float32),
+        np.empty(max(width, runs), np.float32),
     )
+    walk(query, floor, index, documents, masked, excluded_bounds, excluded, depth, limit, scratch, found, values, count)
+
+
+def walk(
+    query: Any,
+    floor: Any,
+    index: Any,
+    documents: Any,
+    masked: bool,
+    excluded_bounds: Any,
+    excluded: Any,
+    depth: int,
+    limit: Any,
+    scratch: Any,
+    found: Any,
+    values: Any,
+    count: Any,
+) -> None:
+    """The blocks of `select`, after all memory is at hand.
+
+    Args:
+        limit: Of each query, how many candidates it may have before the worst are dropped.
+        query ... count: As in `select`.
+    """
+    bounds, kind, place, _, _, _, upper, _, slack, relative = query
+    _, _, ones_block, _, _, _, more_block = index[:7]
+    norm, inverse = documents[1], documents[2]
+    scores, touched, work = scratch[0], scratch[1], scratch[6]
+    n_docs, n_queries, width = norm.shape[0], bounds.shape[0] - 1, found.shape[1]
     for block in range((n_docs + LAST) >> BITS):
         base = block << BITS
         size = min(LAST + 1, n_docs - base)
@@ -143,21 +171,30 @@ def select(
                 values[q, n] = score
                 n += 1
                 if n == limit[q] and n > depth:
-                    n, least = keep_best(found[q], values[q], n, depth, relative[q], slack[q], least)
+                    n, least = keep_best(found[q], values[q], n, depth, relative[q], slack[q], least, work)
                     limit[q] = min(width, max(2 * depth + 64, 2 * n))
                     if n >= width and width < n_docs:
                         n = -1
             if whole:
-                scores[:size] = 0
+                for i in range(np.uint64(size)):
+                    scores[i] = 0
             count[q] = n
             floor[q] = least
     for q in range(n_queries):
         if count[q] > depth:
-            count[q], floor[q] = keep_best(found[q], values[q], count[q], depth, relative[q], slack[q], floor[q])
+            count[q], floor[q] = keep_best(found[q], values[q], count[q], depth, relative[q], slack[q], floor[q], work)
 
 
 def exact_scores(
-    request: Any, index: Any, documents: Any, lengths: Any, shape: Any, docs_bounds: Any, docs: Any, out: Any
+    request: Any,
+    index: Any,
+    documents: Any,
+    lengths: Any,
+    shape: Any,
+    docs_bounds: Any,
+    docs: Any,
+    norms: Any,
+    out: Any,
 ) -> None:
     """Exact scores of given documents, in float64, one term after another in byte order.
 
@@ -166,13 +203,13 @@ def exact_scores(
         lengths: Of each document of the segment, in tokens.
         shape: k1, b, average length.
         docs_bounds, docs: Documents of each query.
+        norms: Scratch, as long as `docs`.
         out: Scores, 0 before.
     """
     bounds, terms, weights = request
     ones, ones_start, ones_block, more, more_tf, more_start, more_block, rare, rare_tf, rare_start, big, common = index
     rows, row_of = documents[0], documents[3]
     k1, b, avgdl = shape
-    norms = np.empty(docs.shape[0], np.float64)
     for q in range(bounds.shape[0] - 1):
         first, last = docs_bounds[q], docs_bounds[q + 1]
         for x in range(first, last):

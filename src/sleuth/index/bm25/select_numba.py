@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from itertools import pairwise
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,8 +43,11 @@ HELPERS = (
     *((kernels_best, name) for name in ("arrange", "nth_best", "keep_best", "run_maxima", "scale_and_add", "finish")),
     *((kernels_block, name) for name in ("add_rare", "touch", "add_where", "look_up", "sift", "drop_below")),
     *((kernels_block, name) for name in ("score_whole", "score_few")),
+    (kernels_numba, "walk"),
 )
 
+ALLOCATING = ("arrange", "select")
+"""Kernels that make arrays; the others only use what they are given."""
 _lock = threading.Lock()
 _kernels: SimpleNamespace | None = None
 
@@ -67,17 +70,24 @@ def compiled() -> SimpleNamespace:
                 import numba
             except ImportError as error:
                 raise MissingExtra("the BM25 engine 'numba'", "fast", error) from error
-            options = {"cache": True, "nogil": True, "error_model": "numpy"}
             # Kernels find their helpers by their names in the module, so the compiled ones take those names.
             for home, name in HELPERS:
-                own = {"fastmath": name in FAST, "forceinline": home is kernels_lookup}
-                helper = numba.njit(**own, **options)(getattr(home, name))
+                helper = _compile(numba, home, name)
                 for module in (kernels_lookup, kernels_best, kernels_block, kernels_numba):
                     if hasattr(module, name):
                         setattr(module, name, helper)
-            made = {name: numba.njit(**options)(getattr(kernels_numba, name)) for name in kernels_numba.__all__}
+            made = {name: _compile(numba, kernels_numba, name) for name in kernels_numba.__all__}
             _kernels = SimpleNamespace(**made)
         return _kernels
+
+
+def _compile(numba: Any, home: ModuleType, name: str) -> Any:
+    options = {"cache": True, "nogil": True, "error_model": "numpy"}
+    options |= {"fastmath": name in FAST, "forceinline": home in (kernels_lookup, kernels_block)}
+    if name not in ALLOCATING and hasattr(numba.core.options.DefaultOptions, "_nrt"):
+        # Without it, numba counts references to every array of every tuple at every call: half of a short query.
+        options["_nrt"] = False
+    return numba.njit(**options)(getattr(home, name))
 
 
 class _Documents(NamedTuple):
@@ -150,7 +160,14 @@ class NumbaEngine:
         self._kernels.exact_scores(
             *((request.bounds, request.terms, request.weights), _index(segment)),
             tuple(self._documents(segment, shape)),
-            *(_frozen(segment.postings.lengths), (shape.k1, shape.b, shape.avgdl), bounds, flat, out),
+            *(
+                _frozen(segment.postings.lengths),
+                (shape.k1, shape.b, shape.avgdl),
+                bounds,
+                flat,
+                np.empty(len(flat)),
+                out,
+            ),
         )
         ends = bounds.tolist()
         return [out[a:b] for a, b in pairwise(ends)]
@@ -158,7 +175,8 @@ class NumbaEngine:
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Scratch of this thread: scores of a block, all 0 between calls, and the documents touched."""
         if not hasattr(self._scratch, "buffers"):
-            self._scratch.buffers = np.zeros(BLOCK, dtype=np.float32), np.empty(BLOCK, dtype=np.int32)
+            # One place more: what may be dropped is written before it is counted.
+            self._scratch.buffers = np.zeros(BLOCK, dtype=np.float32), np.empty(BLOCK + 1, dtype=np.int32)
         buffers: tuple[NDArray[np.float32], NDArray[np.int32]] = self._scratch.buffers
         return buffers
 
