@@ -280,6 +280,7 @@ class Context:
 
     Attributes:
         seed: All randomness comes from it, by name (`rng`).
+        stage: The name of the stage at work, which a pipeline gives it; "" outside of one.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -289,6 +290,7 @@ class Context:
     deadline: Deadline = field(default_factory=Deadline)
     executor: Executor = field(default_factory=LocalExecutor)
     seed: int = 0
+    stage: str = ""
 
     @staticmethod
     def of(context: Context | None) -> Context:

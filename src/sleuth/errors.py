@@ -3,6 +3,7 @@
     SleuthError
     ├── UsageError            a call or an option that makes no sense (also a ValueError)
     │   ├── CannotScore       this retriever can't score given candidates
+    │   ├── CapabilityMissing a backend can't do what a judge needs
     │   ├── ShapeError        arrays that do not fit together
     │   └── UnknownName       a name (of a measure, analyzer, field, ...) that does not exist
     ├── FormatError           a file that isn't what it should be: names file, line and reason
@@ -15,6 +16,13 @@
     │   ├── IndexLocked       another writer is at work
     │   └── IndexMismatch     options or a corpus that are not this index's own
     ├── JournalError          a journal that belongs to another job
+    ├── LLMError              a language model could not be asked, or not be understood
+    │   ├── TransportError    no whole reply came: timeout, dropped connection, 429, 5xx, a body that is none
+    │   ├── RequestRefused    the server refuses the request as it is (4xx)
+    │   │   ├── AuthenticationFailed
+    │   │   └── ContextTooLong
+    │   ├── NoRule            a cassette has no answer to a request
+    │   └── BadReply          an unreadable answer, where the judge was told to raise
     └── Stopped               a limit ended the work
         ├── BudgetExceeded
         └── DeadlineExceeded
@@ -28,8 +36,12 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AuthenticationFailed",
+    "BadReply",
     "BudgetExceeded",
     "CannotScore",
+    "CapabilityMissing",
+    "ContextTooLong",
     "DeadlineExceeded",
     "FormatError",
     "IndexCorrupt",
@@ -39,11 +51,15 @@ __all__ = [
     "IndexNotFound",
     "IndexOutdated",
     "JournalError",
+    "LLMError",
     "MissingExtra",
     "ModelError",
+    "NoRule",
+    "RequestRefused",
     "ShapeError",
     "SleuthError",
     "Stopped",
+    "TransportError",
     "UnknownName",
     "UsageError",
     "nearest",
@@ -60,6 +76,10 @@ class UsageError(SleuthError, ValueError):
 
 class CannotScore(UsageError):
     """This retriever has no way to score candidates that it did not retrieve itself."""
+
+
+class CapabilityMissing(UsageError):
+    """A backend can't do what a judge needs; names the capability and how to declare it."""
 
 
 class ShapeError(UsageError):
@@ -142,6 +162,44 @@ class IndexMismatch(IndexError_):
 
 class JournalError(SleuthError):
     """A journal belongs to another job or was written with other settings."""
+
+
+class LLMError(SleuthError):
+    """A language model could not be asked, or its answer not be understood."""
+
+
+class TransportError(LLMError):
+    """No whole reply came; asking again may help.
+
+    Args:
+        message: What happened, and where.
+        status: The HTTP status, where there was one.
+        retry_after_s: How long the server wants us to wait, where it says so.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        self.status, self.retry_after_s = status, retry_after_s
+        super().__init__(message)
+
+
+class RequestRefused(LLMError):
+    """The server refuses this request as it is; asking again can't help."""
+
+
+class AuthenticationFailed(RequestRefused):
+    """The server refuses the key (401, 403)."""
+
+
+class ContextTooLong(RequestRefused):
+    """The request is longer than the model reads; names the query, the window and the tokens where known."""
+
+
+class NoRule(LLMError):
+    """A cassette has no answer to a request; names its tags and digest."""
+
+
+class BadReply(LLMError):
+    """An answer that could not be read, where `on_bad_reply="raise"`."""
 
 
 class Stopped(SleuthError):

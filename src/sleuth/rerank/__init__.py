@@ -1,0 +1,1 @@
+"""Order given candidates anew: strategies that decide what to compare, judges that compare."""
