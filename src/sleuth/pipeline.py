@@ -5,8 +5,10 @@ So lists of several pipelines fuse like any others: `Hybrid(pipeline_a, pipeline
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sleuth.context import Context
@@ -14,7 +16,7 @@ from sleuth.errors import Stopped, UsageError
 from sleuth.manifest import Manifest
 from sleuth.retrieve.checks import check_queries, check_retriever
 from sleuth.retrieve.views import check_depth
-from sleuth.stages import DocStore, Reranker, Retriever, Rewriter, StageResult
+from sleuth.stages import DocStore, Plan, Plans, Reranker, Retriever, Rewriter, StageResult
 from sleuth.types import Query, Run
 
 __all__ = ["Pipeline", "Result"]
@@ -54,7 +56,7 @@ class Result:
             hit = next((hit for hit in stage.run[query_id] if hit.doc_id == doc_id), None)
             entry: dict[str, Any] = {"stage": name, "rank": hit and hit.rank, "score": hit and hit.score}
             if query_id in stage.trace:
-                entry["trace"] = stage.trace[query_id]
+                entry |= _seen(stage.trace[query_id], doc_id)
             found["stages"].append(entry)
         found["retrieved"] = bool(found["stages"]) and found["stages"][0]["rank"] is not None
         if self.retriever is not None and found["retrieved"]:
@@ -62,6 +64,29 @@ class Result:
         elif not found["retrieved"]:
             found["note"] = f"{doc_id!r} was never retrieved for this query, so no later stage saw it"
         return found
+
+
+def _seen(trace: Any, doc_id: str) -> dict[str, Any]:
+    """A stage's trace of one query as far as it concerns one document.
+
+    A reranker's trace is a list of comparisons: those that showed the document become `windows`, each with the
+    place where it stood and the place that the judge gave it (1-based; None where the judge did not place it).
+    """
+    if not isinstance(trace, list):
+        return {"trace": trace}
+    windows = []
+    for event in trace:
+        shown = event.get("shown", [])
+        if doc_id not in shown:
+            continue
+        at, order = shown.index(doc_id), event.get("order", [])
+        rest = {key: value for key, value in event.items() if key not in ("shown", "order", "scores")}
+        found = order.index(at) + 1 if event.get("usable", True) and at in order else None
+        window = {"of": len(shown), "shown_at": at + 1, "found_at": found, **rest}
+        if "scores" in event:
+            window["score"] = event["scores"][at]
+        windows.append(window)
+    return {"windows": windows}
 
 
 class Pipeline:
@@ -94,6 +119,7 @@ class Pipeline:
         if self.rerankers and self.docs is None:
             raise UsageError("a pipeline that reranks needs docs=…, a mapping of doc_id to Doc")
         self.name = name
+        self.stage_names()
 
     def run(self, queries: Sequence[Query], *, depth: int = 100, context: Context | None = None) -> Result:
         """All stages over all queries.
@@ -111,16 +137,16 @@ class Pipeline:
             rewritten = self.rewriter.rewrite(asked, context=context)
             asked = rewritten.queries
             manifest["counts"]["rewrite"] = dict(rewritten.counts)
-        stages["retrieve"] = self.first.retrieve(asked, depth=depth, context=context)
-        for at, reranker in enumerate(self.rerankers):
+        stages["retrieve"] = self.first.retrieve(asked, depth=depth, context=replace(context, stage="retrieve"))
+        for name, reranker in self.stage_names().items():
             before = list(stages.values())[-1]
             try:
                 context.deadline.check()
-                stages[f"rerank-{at + 1}"] = reranker.rerank(
-                    asked, before.run, self.docs or {}, depth=depth, context=context
+                stages[name] = reranker.rerank(
+                    asked, before.run, self.docs or {}, depth=depth, context=replace(context, stage=name)
                 )
             except Stopped as stopped:
-                stages[f"rerank-{at + 1}"] = StageResult(before.run, complete=False, reason=str(stopped))
+                stages[name] = StageResult(before.run, complete=False, reason=str(stopped))
                 break
         for name, stage in stages.items():
             manifest["counts"][name], manifest["truncations"][name] = dict(stage.counts), dict(stage.truncations)
@@ -128,6 +154,62 @@ class Pipeline:
         complete = all(stage.complete for stage in stages.values())
         manifest["cost"] = context.ledger.table()
         return Result(last.run, stages, manifest["cost"], manifest, complete, asked, self.first)
+
+    async def arun(self, queries: Sequence[Query], *, depth: int = 100, context: Context | None = None) -> Result:
+        """`run` from async code: the same work in a thread of its own, so overlapping runs share each backend.
+
+        Cancelling the task leaves the thread to end by itself; a Context with a deadline bounds that.
+        """
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Result] = loop.create_future()
+
+        def hand_over(result: Result | None, error: BaseException | None) -> None:
+            if found.cancelled():
+                return
+            if error is not None:
+                found.set_exception(error)
+            elif result is not None:
+                found.set_result(result)
+
+        def work() -> None:
+            try:
+                result = self.run(queries, depth=depth, context=context)
+            except BaseException as error:  # noqa: BLE001 (it is raised again where it is awaited)
+                loop.call_soon_threadsafe(hand_over, None, error)
+            else:
+                loop.call_soon_threadsafe(hand_over, result, None)
+
+        threading.Thread(target=work, name=f"sleuth-{self.name}", daemon=True).start()
+        return await found
+
+    def plan(self, queries: Sequence[Query], *, depth: int = 100, context: Context | None = None) -> list[Plan]:
+        """What the rerankers would ask, by stage; retrieval runs, no model is asked.
+
+        A later stage is planned on the first stage's order, which is all that is known beforehand.
+        """
+        check_depth(depth)
+        check_queries(queries)
+        context = Context.of(context)
+        run = self.first.retrieve(queries, depth=depth, context=context).run
+        return [
+            reranker.plan(queries, run, self.docs or {}, depth=depth, context=replace(context, stage=name))
+            for name, reranker in self.stage_names().items()
+            if isinstance(reranker, Plans)
+        ]
+
+    def stage_names(self) -> dict[str, Reranker]:
+        """The rerankers by their names: their own, or `rerank-1`, `rerank-2`, …
+
+        Raises:
+            UsageError: Two stages of one name.
+        """
+        named: dict[str, Reranker] = {}
+        for at, reranker in enumerate(self.rerankers):
+            name = getattr(reranker, "name", None) or f"rerank-{at + 1}"
+            if name in named or name == "retrieve":
+                raise UsageError(f"two stages are named {name!r}; give one of them another name=")
+            named[name] = reranker
+        return named
 
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The pipeline's final lists, as one stage; counts are prefixed with their stage's name."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
+from sleuth.stages import Plan
 from sleuth.types import Doc, Query, Scale
 
 __all__ = [
@@ -221,35 +222,3 @@ class LocalJudge(Protocol):
     def verdicts(self, cases: Sequence[Case]) -> Iterator[tuple[int, Verdict]] | Iterable[tuple[int, Verdict]]:
         """(index of the case, its verdict), each once, as they come."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a stage would ask, known before anything is sent.
-
-    Attributes:
-        stage: The stage's name.
-        queries: How many queries have candidates.
-        calls_min, calls_max, calls_expected: Calls over all queries, one ask each. They differ only where the
-            strategy's path depends on the answers (`exact` is then False); the expected number is that of a judge
-            that confirms the prior order.
-        serial_depth: The longest chain of calls that wait for each other, over the queries, of the expected path.
-        passages: Documents shown over all calls of the expected path.
-        tokens_in, tokens_out: Over all calls of the expected path.
-        estimated: Tokens were counted from characters (no tokenizer).
-        exact: The number of calls does not depend on answers.
-        money: By the backend's price; None without one.
-    """
-
-    stage: str
-    queries: int = 0
-    calls_min: int = 0
-    calls_max: int = 0
-    calls_expected: int = 0
-    serial_depth: int = 0
-    passages: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    estimated: bool = True
-    exact: bool = True
-    money: float | None = None
