@@ -1,0 +1,127 @@
+"""Fitting one setting: the best value, the curve, and never on what it will be evaluated on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sleuth.errors import UsageError
+from sleuth.stages import StageResult
+from sleuth.tune import Fit, fit_alpha, fit_hybrid_weight, fit_prior_weight
+from sleuth.types import Doc, Qrels, Query, Ranking, Run
+
+
+def judged(seed: int, *, good: str) -> Ranking:
+    """20 documents of which d00 is relevant; `good` names the part that ranks it first."""
+    rng = np.random.default_rng(seed)
+    columns = {"retrieve": rng.random(20), "rerank-1": rng.random(20)}
+    columns[good][0] = 5.0
+    ids = [f"d{at:02}" for at in range(20)]
+    order = np.argsort(-columns["rerank-1"])
+    return Ranking(
+        [ids[at] for at in order],
+        columns["rerank-1"][order],
+        parts={name: column[order] for name, column in columns.items()},
+    )
+
+
+QRELS = Qrels({f"q{at}": {"d00": 1} for at in range(6)}, name="mine")
+
+
+def test_alpha_goes_to_the_side_that_knows() -> None:
+    by_judge = Run({f"q{at}": judged(at, good="rerank-1") for at in range(6)})
+    by_search = Run({f"q{at}": judged(at, good="retrieve") for at in range(6)})
+    to_judge = fit_alpha(QRELS, by_judge, split="dev")
+    to_search = fit_alpha(QRELS, by_search, split="dev")
+    assert to_judge.value <= 0.5 <= to_search.value
+    assert dict(to_search.curve)[1.0] == 1.0 > dict(to_search.curve)[0.0]
+    assert dict(to_judge.curve)[0.0] == 1.0 > dict(to_judge.curve)[1.0]
+
+
+def test_the_fit_says_on_what() -> None:
+    run = Run({f"q{at}": judged(at, good="retrieve") for at in range(4)})
+    fit = fit_alpha(QRELS, run, split="dev-2", alphas=[0.0, 1.0])
+    assert (fit.setting, fit.split, fit.n_queries, fit.measure) == ("alpha", "dev-2", 4, "nDCG@10")
+    assert [value for value, _ in fit.curve] == [0.0, 1.0, 0.5]  # the default is always on the curve
+    assert "4 queries of dev-2" in str(fit)
+    assert fit.gain >= 0
+
+
+def test_of_equal_values_the_nearest_to_the_default_is_taken() -> None:
+    ranking = Ranking(["d00", "x"], [2, 1], parts={"retrieve": [2, 1], "rerank-1": [2, 1]})
+    fit = fit_alpha(Qrels({"q": {"d00": 1}}), Run({"q": ranking}), split="dev", alphas=[0.0, 0.4, 0.65, 1.0])
+    assert fit.value == 0.5
+    assert fit.gain == 0
+
+
+def test_the_same_input_gives_the_same_fit() -> None:
+    run = Run({f"q{at}": judged(at, good="retrieve") for at in range(6)})
+    assert fit_alpha(QRELS, run, split="dev") == fit_alpha(QRELS, run, split="dev")
+
+
+@pytest.mark.parametrize("split", ["test", " Test", "", "  "])
+def test_the_test_split_is_refused(split: str) -> None:
+    run = Run({"q0": judged(0, good="retrieve")})
+    with pytest.raises(UsageError, match="development split"):
+        fit_alpha(QRELS, run, split=split)
+
+
+def test_queries_to_be_evaluated_on_are_refused() -> None:
+    run = Run({f"q{at}": judged(at, good="retrieve") for at in range(6)})
+    with pytest.raises(UsageError, match=r"2 of the 6 queries to fit on are test queries \(q3, q5"):
+        fit_alpha(QRELS, run, split="dev", test_ids={"q5", "q3", "other"})
+    with pytest.raises(UsageError, match="one str"):
+        fit_alpha(QRELS, run, split="dev", test_ids="q5")
+
+
+def test_labels_of_other_queries_and_empty_grids_are_refused() -> None:
+    with pytest.raises(UsageError, match="belong to this run"):
+        fit_alpha(QRELS, Run({"other": judged(0, good="retrieve")}), split="dev")
+    with pytest.raises(UsageError, match="no values of alpha"):
+        fit_alpha(QRELS, Run({"q0": judged(0, good="retrieve")}), split="dev", alphas=[])
+
+
+class Weighted:
+    """Stands for a funnel: the right document comes first at one weight only."""
+
+    def __init__(self, weight: float, *, complete: bool = True) -> None:
+        self.weight, self.complete = weight, complete
+
+    def rerank(self, queries: list[Query], run: Run, docs: object, **options: object) -> StageResult:
+        ids = ["d00", "d01"] if self.weight == 2.0 else ["d01", "d00"]
+        lists = {query.query_id: Ranking(ids, [2, 1]) for query in queries}
+        return StageResult(Run(lists), complete=self.complete, reason="" if self.complete else "calls: 3 of 3 used")
+
+
+def test_prior_weight_is_chosen_among_four() -> None:
+    queries = [Query("q0", "?"), Query("q1", "?"), Query("unlabelled", "?")]
+    run = Run({query.query_id: Ranking(["d00", "d01"], [2, 1]) for query in queries})
+    docs = {"d00": Doc("d00", ""), "d01": Doc("d01", "")}
+    fit = fit_prior_weight(Weighted, queries, run, docs, QRELS, split="dev")  # type: ignore[arg-type]
+    assert (fit.value, fit.default, len(fit.curve)) == (2.0, 1.0, 4)
+    labelled = Qrels({"q0": {"d00": 1}, "q1": {"d00": 1}})
+    assert fit_prior_weight(Weighted, queries, run, docs, labelled, split="dev").n_queries == 2  # type: ignore[arg-type]
+
+
+def test_a_run_that_was_cut_short_fits_nothing() -> None:
+    run = Run({"q0": Ranking(["d00", "d01"], [2, 1])})
+    with pytest.raises(UsageError, match="calls: 3 of 3 used; nothing was fitted"):
+        fit_prior_weight(
+            lambda weight: Weighted(weight, complete=False),  # type: ignore[arg-type, return-value]
+            [Query("q0", "?")],
+            run,
+            {},
+            QRELS,
+            split="dev",
+        )
+
+
+def test_only_fusions_with_one_weight_are_fitted() -> None:
+    with pytest.raises(UsageError, match="fusion='rrf'"):
+        fit_hybrid_weight(None, [Query("q0", "?")], QRELS, split="dev", fusion="rrf")  # type: ignore[arg-type]
+
+
+def test_a_fit_shows_itself_in_a_notebook() -> None:
+    html = Fit("alpha", 0.5, 0.5, "nDCG@10", "<dev>", 3, ((0.5, 0.1),))._repr_html_()
+    assert "&lt;dev&gt;" in html
+    assert "<dev>" not in html
