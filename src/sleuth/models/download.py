@@ -12,8 +12,8 @@ from sleuth.models.minilm_files import models_folder
 
 __all__ = ["fetch", "local_files"]
 
-PATTERNS = ("*.json", "*.safetensors", "*/config.json")
-"""What an encoder needs: no pickled weights, no code."""
+PATTERNS = ("*.json", "*.safetensors", "*/config.json", "*.jinja")
+"""What a model needs: no pickled weights, no code. (A chat template is jinja, which runs in a sandbox.)"""
 
 
 def fetch(card: ModelCard) -> Path:
@@ -37,16 +37,17 @@ def fetch(card: ModelCard) -> Path:
     return folder
 
 
-def local_files(hub_name: str) -> Path:
+def local_files(hub_name: str, *, revision: str | None = None) -> Path:
     """The folder of a model of the hub: from the hub's cache, or downloaded into it.
 
-    `HF_HOME` and `HF_HUB_OFFLINE` act as they always do.
+    `HF_HOME` and `HF_HUB_OFFLINE` act as they always do. `revision` is a branch, tag or commit; None is the default
+    branch.
 
     Raises:
         MissingExtra: huggingface_hub is not installed.
         ModelError: It is not to be had.
     """
-    return _snapshot(hub_name)
+    return _snapshot(hub_name, revision=revision)
 
 
 def _snapshot(hub_name: str, **where: Any) -> Path:
