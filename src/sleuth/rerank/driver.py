@@ -160,7 +160,7 @@ class _Question:
     requests: tuple[ChatRequest, ...]
     replies: list[Reply | None]
     rounds: int = 1
-    futures: list[Future[Reply]] = field(default_factory=list)
+    futures: dict[int, Future[Reply]] = field(default_factory=dict)
 
 
 class _Chat:
@@ -218,14 +218,16 @@ class _Chat:
         self._send(_Question(walk, place, case, requests, [None] * len(requests)))
 
     def _send(self, question: _Question) -> None:
-        if not question.requests:
-            raise UsageError(f"{self.judge.name} asked nothing about {question.case.comparison.doc_ids}")
+        if all(reply is not None for reply in question.replies):
+            raise UsageError(f"{self.judge.name} asked nothing new about {question.case.comparison.doc_ids}")
         self.serial += 1
         ticket = self.serial
         self.questions[ticket] = question
-        question.futures = [self.judge.backend.submit(one, context=self.context) for one in question.requests]
-        for at, future in enumerate(question.futures):
-            future.add_done_callback(lambda _, at=at: self.done.put((ticket, at)))  # type: ignore[misc]
+        for at, request in enumerate(question.requests):
+            if question.replies[at] is None:
+                future = self.judge.backend.submit(request, context=self.context)
+                question.futures[at] = future
+                future.add_done_callback(lambda _, at=at: self.done.put((ticket, at)))  # type: ignore[misc]
 
     def _wait(self) -> None:
         """One finished call, or the deadline."""
@@ -261,9 +263,12 @@ class _Chat:
         if isinstance(verdict, Again):
             if self._stopped():
                 return
-            again = _Question(question.walk, question.place, question.case, verdict.requests, [], question.rounds + 1)
-            again.replies = [None] * len(verdict.requests)
-            self._send(again)
+            # What was answered well is not asked again, with or without a cache.
+            known = dict(zip(question.requests, replies, strict=True))
+            kept = [known.get(request) for request in verdict.requests]
+            self._send(
+                _Question(question.walk, question.place, question.case, verdict.requests, kept, question.rounds + 1)
+            )
             return
         walk, comparison = question.walk, question.case.comparison
         self.context.trace.record(self.stage, walk.query.query_id, **_event(comparison, verdict))
@@ -274,7 +279,7 @@ class _Chat:
 
     def _drop(self, ticket: int) -> None:
         """Give a question up; its walk keeps its last order."""
-        for future in self.questions.pop(ticket).futures:
+        for future in self.questions.pop(ticket).futures.values():
             future.cancel()
 
     def _cancel(self) -> None:

@@ -53,6 +53,10 @@ class Strategy:
         """One query's comparisons, as a generator (see `sleuth.rerank.parts`)."""
         raise NotImplementedError
 
+    def calls(self, n: int) -> tuple[int, int]:
+        """Fewest and most comparisons for n candidates, whatever the judge answers; equal where the number is fixed."""
+        raise NotImplementedError
+
     def settings(self) -> dict[str, Any]:
         """What a manifest records: the strategy's and the judge's settings, JSON-like."""
         own = {key: value for key, value in vars(self).items() if key != "judge" and not key.startswith("_")}

@@ -104,6 +104,9 @@ class Windows(Strategy):
         super().__init__(judge, **options)
         self.size, self.rounds = size, rounds
 
+    def calls(self, n: int) -> tuple[int, int]:
+        return (-(-n // self.size) * self.rounds,) * 2
+
     def steps(self, task: Task) -> Steps:
         order = list(task.doc_ids)
         for _ in range(self.rounds):
@@ -116,6 +119,9 @@ class Windows(Strategy):
 
 class Scores(Strategy):
     """Every candidate alone, sorted by score."""
+
+    def calls(self, n: int) -> tuple[int, int]:
+        return n, n
 
     def steps(self, task: Task) -> Steps:
         verdicts = yield Ask(tuple(Comparison((doc_id,)) for doc_id in task.doc_ids), task.doc_ids)

@@ -231,3 +231,24 @@ def test_an_error_of_an_async_run_is_raised_where_it_is_awaited() -> None:
     )
     with pytest.raises(UsageError, match="corpus"):
         asyncio.run(pipeline.arun(queries))
+
+
+class TwoQuestions(FakeJudge):
+    """Asks each comparison in both directions, and again about the answer that was bad."""
+
+    def requests(self, case: Any) -> tuple[ChatRequest, ...]:
+        (first,) = super().requests(case)
+        return first, ChatRequest(first.messages, sample=1, tags=first.tags)
+
+    def read(self, case: Any, requests: tuple[ChatRequest, ...], replies: Sequence[Any]) -> Any:
+        if replies[1].text == "again":
+            return fakes.Again((requests[0], ChatRequest(requests[1].messages, sample=1, ask=1, tags=requests[1].tags)))
+        return super().read(case, requests[:1], replies[:1])
+
+
+def test_what_was_answered_well_is_not_asked_again() -> None:
+    queries, run, docs = world(1, 3)
+    backend = FakeBackend(lambda request: "again" if request.sample and not request.ask else "2 1 0")
+    result = Windows(TwoQuestions(backend)).rerank(queries, run, docs)
+    assert [(request.sample, request.ask) for request in backend.asked] == [(0, 0), (1, 0), (1, 1)]
+    assert result.run["q0"].doc_ids == ("d2", "d1", "d0")
