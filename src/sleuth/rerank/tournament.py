@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator
 from typing import Any
 
-from sleuth.rerank.parts import Ask, ChatJudge, Comparison, LocalJudge, Order, Steps, Task, Verdict
+from sleuth.rerank.parts import Ask, ChatJudge, LocalJudge, Order, Steps, Task, Verdict
 from sleuth.rerank.strategy import Strategy
 from sleuth.rerank.windows import Questions, deal, fit_window, ranked, rng_of, sizes, whole_number
 
@@ -18,7 +18,8 @@ class Tournament(Strategy):
 
     A document earns a point for each stage it survives. The last window of m stands for all halvings left: its place
     r (from 1) earns log2(m / r) points. Rounds differ in how windows are dealt, run side by side, and their points add up;
-    ties are broken by prior order. In a window whose answer can't be read the better half of the prior order survives.
+    ties are broken by prior order. Windows whose answer can't be read let those survive that
+    the prior order puts first.
 
     Args:
         judge: Compares; gives orders or scores.
@@ -56,41 +57,50 @@ class Tournament(Strategy):
         points = [0.0] * len(ids)
         alive = [list(range(len(ids))) for _ in range(self.rounds)]
         for enter, survive in self.stages(len(ids)):
-            windows = []  # (round, rows as shown)
-            for at, rows in enumerate(alive):
-                for dealt in deal(rows, self.window, rng):
-                    rng.shuffle(dealt)
-                    windows.append((at, dealt))
+            windows = [dealt for rows in alive for dealt in deal(rows, self.window, rng)]
+            for shown in windows:
+                rng.shuffle(shown)
             judged = yield from _ask(windows, ids, points, questions)
-            alive = [[] for _ in alive]
-            quotas = _quotas(enter, survive, self.window)
-            for number, ((at, _), rows) in enumerate(zip(windows, judged, strict=True)):
-                if enter == survive:  # the last window
+            if enter == survive:
+                for rows, _ in judged:
                     for place, row in enumerate(rows, 1):
                         points[row] += math.log2(len(rows) / place)
-                else:
-                    alive[at] += rows[: quotas[number % len(quotas)]]
+                break
+            quotas = _quotas(enter, survive, self.window)
+            alive = [_survivors(judged[at : at + len(quotas)], quotas) for at in range(0, len(judged), len(quotas))]
             for rows in alive:
-                rows.sort()
                 for row in rows:
                     points[row] += 1
         return Order(_by_points(ids, points))
 
 
 def _ask(
-    windows: list[tuple[int, list[int]]], ids: tuple[str, ...], points: list[float], questions: Questions
-) -> Generator[Ask, tuple[Verdict, ...], list[list[int]]]:
-    """Rows of each window, best first; windows of one document are not asked."""
+    windows: list[list[int]], ids: tuple[str, ...], points: list[float], questions: Questions
+) -> Generator[Ask, tuple[Verdict, ...], list[tuple[list[int], bool]]]:
+    """(rows of each window, best first; whether the judge said so); windows of one document are not asked."""
     row = {doc_id: at for at, doc_id in enumerate(ids)}
-    judged = [sorted(rows) for _, rows in windows]
-    asked: list[tuple[int, Comparison]] = [
-        (number, questions.about(ids[at] for at in rows)) for number, (_, rows) in enumerate(windows) if len(rows) > 1
-    ]
+    judged = [(sorted(rows), len(rows) < 2) for rows in windows]
+    asked = [(number, questions.about(ids[at] for at in rows)) for number, rows in enumerate(windows) if len(rows) > 1]
     if asked:
         verdicts = yield Ask(tuple(comparison for _, comparison in asked), _by_points(ids, points))
         for (number, comparison), verdict in zip(asked, verdicts, strict=True):
-            judged[number] = [row[doc_id] for doc_id in ranked(verdict, comparison, ids)]
+            judged[number] = [row[doc_id] for doc_id in ranked(verdict, comparison, ids)], verdict.usable
     return judged
+
+
+def _survivors(judged: list[tuple[list[int], bool]], quotas: list[int]) -> list[int]:
+    """Rows that survive a stage of one round, in prior order.
+
+    Windows without an answer pool their places: the best of all their documents by prior order survive, so that what
+    chance dealt together does not matter.
+    """
+    found, pool, places = list[int](), list[int](), 0
+    for (rows, said), quota in zip(judged, quotas, strict=True):
+        if said:
+            found += rows[:quota]
+        else:
+            pool, places = [*pool, *rows], places + quota
+    return sorted([*found, *sorted(pool)[:places]])
 
 
 def _quotas(enter: int, survive: int, window: int) -> list[int]:
