@@ -11,7 +11,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sleuth.cli import demo_command, index_commands, model_commands, run_commands, search_commands, unbuilt
+from sleuth.cli import (
+    demo_command,
+    index_commands,
+    model_commands,
+    prompt_command,
+    run_commands,
+    search_commands,
+    unbuilt,
+)
 from sleuth.cli.console import CLOSED_PIPE, FAILED, STOPPED, USAGE, say
 from sleuth.errors import SleuthError, UsageError
 
@@ -77,7 +85,15 @@ def options(
     """
 
 
-for module in (demo_command, index_commands, search_commands, run_commands, model_commands, unbuilt):
+for module in (
+    demo_command,
+    index_commands,
+    search_commands,
+    run_commands,
+    prompt_command,
+    model_commands,
+    unbuilt,
+):
     module.register(app)
 
 
