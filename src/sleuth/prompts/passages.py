@@ -115,11 +115,10 @@ class PassageMaker:
 
     def _make(self, doc: Doc) -> Passage:
         template = self.template
-        title, text = self._clean(doc.title), doc.text
+        title, text = doc.title, doc.text
         if title and not template.places_title:
-            text = template.with_title.fill({"title": title, "text": text.strip() if template.strip else text})
-        text = self._clean(text)
-        title = title if template.places_title else ""
+            title, text = "", template.with_title.fill({"title": title, "text": text})
+        title, text = self._clean(title), self._clean(text)
         truncated = False
         if self._cutter is not None:
             taken = 0
