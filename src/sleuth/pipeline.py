@@ -147,6 +147,7 @@ class Pipeline:
                 )
             except Stopped as stopped:
                 stages[name] = StageResult(before.run, complete=False, reason=str(stopped))
+            if not stages[name].complete:  # what is half done is no input for the next judge
                 break
         for name, stage in stages.items():
             manifest["counts"][name], manifest["truncations"][name] = dict(stage.counts), dict(stage.truncations)
