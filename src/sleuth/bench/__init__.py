@@ -1,0 +1,1 @@
+"""Benchmarks and their reports: known collections, comparisons, pages."""
