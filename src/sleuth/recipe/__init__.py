@@ -1,0 +1,5 @@
+"""Recipes: a whole pipeline as one TOML file (docs/recipes.md)."""
+
+from sleuth.recipe.loaded import Recipe, load_recipe
+
+__all__ = ["Recipe", "load_recipe"]
