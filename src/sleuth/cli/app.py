@@ -13,9 +13,11 @@ from typer.core import TyperGroup
 
 from sleuth.cli import (
     demo_command,
+    diff_command,
     index_commands,
     model_commands,
     prompt_command,
+    rerank_command,
     run_commands,
     search_commands,
     unbuilt,
@@ -89,7 +91,9 @@ for module in (
     demo_command,
     index_commands,
     search_commands,
+    rerank_command,
     run_commands,
+    diff_command,
     prompt_command,
     model_commands,
     unbuilt,
