@@ -10,11 +10,12 @@ import typer
 
 from sleuth.cli.console import INCOMPLETE, check_output, new_context, say, show_indented, show_json
 from sleuth.cli.index_commands import IndexPath, Json, parse_where
-from sleuth.cli.unbuilt import refuse
 
 if TYPE_CHECKING:
     from sleuth.context import Context
     from sleuth.hits import Hits
+    from sleuth.index.handle import IndexView
+    from sleuth.recipe import Answering
     from sleuth.stages import Retriever
     from sleuth.types import Query, Run
 
@@ -48,7 +49,9 @@ def search_index(
     group_by: Annotated[
         str | None, typer.Option(metavar="FIELD", help="The best passage of each, e.g. of each source.")
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="R.toml", help="Retrieve and rerank as this recipe says; --method beats it.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show terms and stages behind each score.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -61,32 +64,48 @@ def search_index(
       sleuth search handbook.index "how do I rotate keys" -k 3 --group-by source --explain
 
       echo "a long question" | sleuth search handbook.index - --json
+
+      sleuth search handbook.index "how do I rotate keys" --recipe recipes/funnel.toml --explain
     """
     from sleuth.errors import UsageError
     from sleuth.front import open_index, search
 
-    if recipe is not None:
-        refuse("search --recipe")
     if question == "-" or (question is None and not sys.stdin.isatty()):
         question = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     if question is None or not question.strip():
         raise UsageError("the question is empty; give it as an argument, or '-' to read it from standard input")
+    opened = open_index(index)
+    filters = parse_where(where)
+    view = opened.where(**filters) if filters else opened
+    answering = _answering(recipe, view, method) if recipe is not None else None
     hits = search(
-        open_index(index),
+        view,
         question.strip(),
         k=k,
         method=method,
-        where=parse_where(where) or None,
         min_score=min_score,
         distinct=distinct,
         mmr=mmr,
         group_by=group_by,
         explain=explain,
+        retriever=answering,
     )
     if as_json:
         show_json(hits.to_json())
     else:
         _show_hits(hits)
+    if answering is not None and answering.result is not None and not answering.result.complete:
+        reasons = [f"{name}: {stage.reason}" for name, stage in answering.result.stages.items() if stage.reason]
+        say(f"incomplete: {'; '.join(reasons)}")
+        raise typer.Exit(INCOMPLETE)
+
+
+def _answering(recipe: Path, view: IndexView, method: str | None) -> Answering:
+    """The recipe's pipeline over this index."""
+    from sleuth.recipe import Answering, load_recipe
+
+    loaded = load_recipe(recipe)
+    return Answering(loaded.pipeline(index=view, method=method), depth=loaded.depth, context=new_context())
 
 
 def _show_hits(hits: Hits) -> None:
