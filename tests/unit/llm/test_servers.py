@@ -91,5 +91,5 @@ def test_a_raw_prompts_prefill_is_part_of_it() -> None:
 
 
 def test_unknown_server() -> None:
-    with pytest.raises(UnknownName, match="llama.cpp"):
+    with pytest.raises(UnknownName, match=r"llama\.cpp"):
         server_named("llamacpp")
