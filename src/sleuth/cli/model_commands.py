@@ -17,6 +17,7 @@ EXTRAS = {
     "files": ("pypdf", "PDF and HTML"),
     "hub": ("huggingface_hub", "download models"),
     "ko": ("kiwipiepy", "Korean morphemes"),
+    "llm": ("openai", "language models over HTTP"),
     "models": ("torch", "any bi-encoder"),
     "plot": ("matplotlib", "plots of wins and losses"),
 }
@@ -65,23 +66,41 @@ def show_models(
 
 def check_installation(
     verify: Annotated[str | None, typer.Option(hidden=True)] = None,
-    llm: Annotated[str | None, typer.Option(hidden=True)] = None,
+    llm: Annotated[str | None, typer.Option(metavar="URL", help="Ask a model server what it can do.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Which of its models; with --llm.")] = None,
+    server: Annotated[str | None, typer.Option(metavar="KIND", help="openai, vllm, …; by default it is asked.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check what is installed and what works; says how to get what is missing.
 
-    Example:
+    With --llm, ask a model server with about ten short calls what it can do. A key is read from OPENAI_API_KEY.
+
+    Examples:
 
       sleuth doctor
+
+      sleuth doctor --llm http://127.0.0.1:8000/v1 --model reasonrank-7B
     """
-    if verify is not None or llm is not None:
-        refuse(f"doctor --{'verify' if verify is not None else 'llm'}")
-    checks = _checks()
+    from sleuth.errors import UsageError
+
+    if verify is not None:
+        refuse("doctor --verify")
+    if llm is None and (model is not None or server is not None):
+        raise UsageError("--model and --server say what to ask of a server: give its address with --llm URL")
+    checks = _checks() if llm is None else _server_checks(llm, model, server)
     if as_json:
         show_json({"schema": "sleuth.doctor/1", "checks": checks})
     else:
         show_table(["check", "", "detail"], [[c["check"], c["state"], c["detail"]] for c in checks], numbers_from=3)
     raise typer.Exit(FAILED if any(check["state"] == "broken" for check in checks) else OK)
+
+
+def _server_checks(url: str, model: str | None, server: str | None) -> list[dict[str, str]]:
+    from sleuth.llm.probe import probe_server
+
+    found = probe_server(url, model=model, server=server)
+    asked = {"check": "server", "state": "ok", "detail": f"{url}: {found.server}, {found.model or 'no answer'}"}
+    return [asked, *found.rows]
 
 
 def _checks() -> list[dict[str, Any]]:
