@@ -145,13 +145,27 @@ class OracleModel:
     def grades(
         self, query_id: str, doc_ids: Sequence[str], low: float, high: float, *, sample: int | str = 0
     ) -> Floats:
-        """Whole grades in [low, high], (n,): u scaled so that labels lie apart as a real judge's grades on 0-5 do.
+        """Whole grades in [low, high] of each document as shown, (n,)."""
+        utilities = self.utilities(query_id, doc_ids, sample=sample).tolist()
+        grades: Floats = np.clip(np.round([self.grade_of(u, low, high) for u in utilities]), low, high)
+        return grades
 
-        u = 0 falls on a third of the range: most candidates are given a low grade, hardly any the lowest (ours).
+    @staticmethod
+    def grade_of(u: float, low: float, high: float) -> float:
+        """u on a scale of grades, neither rounded nor clipped: labels lie apart as a real judge's grades on 0-5 do.
+
+        u = 0 falls on a third of the range: most candidates get a low grade, few the lowest (ours).
         """
-        step = (high - low) / 5
-        raw = low + (high - low) / 3 + step * GRADE_STEP * self.utilities(query_id, doc_ids, sample=sample)
-        return np.clip(np.round(raw), low, high)
+        return low + (high - low) / 3 + (high - low) / 5 * GRADE_STEP * u
+
+    def fingerprint(self) -> str:
+        """A hash of labels and prior list, in hex: the same judge in another process has the same."""
+        whole = hashlib.sha256()
+        for query_id in sorted(self.qrels):
+            whole.update(repr((query_id, sorted(self.qrels[query_id].items()))).encode("utf-8", "surrogatepass"))
+        for query_id, ranking in sorted((self.run or {}).items()):
+            whole.update(repr((query_id, ranking.doc_ids)).encode("utf-8", "surrogatepass") + ranking.scores.tobytes())
+        return whole.hexdigest()[:16]
 
     def draw(self, *names: str) -> Floats:
         """Four numbers in (0, 1) that belong to these names and the seed; what faults are drawn from."""
@@ -196,8 +210,10 @@ class OracleModel:
         """m of the query."""
         if self.settings.shape is None:
             return 1.0
-        rng = np.random.default_rng(self._hash("m", query_id))
-        return float(rng.gamma(self.settings.shape) / self.settings.shape)
+        shape, key = self.settings.shape, self._hash("m", query_id)
+        if shape.is_integer():  # a sum of exponentials; NumPy's own draws may change with its version
+            return float(-np.log(_uniform(_mixed(key, np.arange(int(shape), dtype=np.uint64)))).sum() / shape)
+        return float(np.random.default_rng(key).gamma(shape) / shape)
 
     def _misjudged(self, query_id: str, doc_ids: Sequence[str]) -> Floats:
         """σ·√ρ·P of each document."""
