@@ -9,7 +9,7 @@ from typing import Any
 
 from sleuth.rerank.parts import Verdict
 
-__all__ = ["moved_one", "no_verdict", "order_verdict", "score_verdict"]
+__all__ = ["choice_verdict", "moved_one", "no_verdict", "order_verdict", "score_verdict"]
 
 NEAR_IDENTITY_FROM = 5
 """Documents from which an order with one document moved is worth a note: by chance it comes (n - 1)² times in n!,
@@ -57,6 +57,19 @@ def order_verdict(
     elif len(order) >= NEAR_IDENTITY_FROM and len(given) == len(order) and moved_one(order):
         summed["near_identity"] = summed.get("near_identity", 0) + 1
     return Verdict(tuple(order), ties=tuple(map(tuple, ties)), named=named, counts=summed, note=dict(note or {}))
+
+
+def choice_verdict(
+    best: Sequence[int], *, counts: Mapping[str, int] | None = None, note: Mapping[str, Any] | None = None
+) -> Verdict:
+    """A verdict of the best document; several that are equal are a tie, and none of them is chosen."""
+    tied = len(best) > 1
+    return Verdict(
+        () if tied else tuple(best),
+        ties=(tuple(best),) if tied else (),
+        counts=dict(counts or {}),
+        note=dict(note or {}),
+    )
 
 
 def no_verdict(
