@@ -1,0 +1,196 @@
+"""Thoughts in an answer: `<think>…</think>` and its like, closed, unclosed, or begun by the prompt.
+
+Ids and grades inside a thought are drafts. Every parser of this room reads what is left when thoughts are gone; judges
+read the thought for the trace, and `unclosed` to force an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+__all__ = ["Thoughts", "answer_pairs", "split_thoughts"]
+
+_TAG = re.compile(r"<(/?)(think|thinking|thought|reasoning|analysis)>", re.IGNORECASE | re.ASCII)
+_CLOSING = re.compile(r"</(think|thinking|thought|reasoning|analysis)>", re.IGNORECASE | re.ASCII)
+_ANSWER = re.compile(r"<(/?)answer>", re.IGNORECASE | re.ASCII)
+LONGEST_TAG = len("</reasoning>")
+
+
+@dataclass(frozen=True, slots=True)
+class Thoughts:
+    """An answer and what was thought before it.
+
+    Attributes:
+        answer: The text without thoughts and their tags, not stripped.
+        thought: The thoughts without tags, stripped, a line break between two.
+        unclosed: A thought was begun and not ended: the answer never came, or stands inside the thought.
+        forced: The thought was not ended but the text ends with `<answer>…</answer>`, which is then the answer.
+    """
+
+    answer: str
+    thought: str = ""
+    unclosed: bool = False
+    forced: bool = False
+
+
+def split_thoughts(text: str) -> Thoughts:
+    """Take thoughts out of a model's answer.
+
+    Tags are think, thinking, thought, reasoning, analysis, in any case, without attributes. Balanced ones go first
+    (the same name, nearest close, leftmost first, until none is left); then everything up to the last closing tag that
+    is left, because prompts may begin the thought; and an opening tag that is left takes everything after it, unless
+    that ends with `<answer>…</answer>`. Takes time linear in the text, however tags are nested or broken.
+
+    Args:
+        text: The whole answer. Not folded here: parsers fold `＜think＞` and `&lt;think&gt;` before.
+    """
+    if "<" not in text or _TAG.search(text) is None:
+        return Thoughts(text)
+    rest, thoughts = _Scan(text).run() if "</" in text else (text, [])
+    begin = 0
+    for closing in _CLOSING.finditer(rest):
+        begin = closing.end()
+    if begin:
+        thoughts.insert(0, rest[:begin])
+    opened = _TAG.search(rest, begin)
+    if opened is None:
+        return Thoughts(rest[begin:], _joined(thoughts))
+    before, after = rest[begin : opened.start()], rest[opened.end() :]
+    opening = _last_answer(after)
+    if opening is not None:
+        thoughts.append(after[:opening])
+        return Thoughts(after[opening:], _joined(thoughts), unclosed=True, forced=True)
+    thoughts.append(after)
+    return Thoughts(before, _joined(thoughts), unclosed=True)
+
+
+def answer_pairs(text: str) -> tuple[list[str], str | None]:
+    """The contents of all complete `<answer>…</answer>`, in order, and what follows an open one if none is complete.
+
+    A pair is a closing tag and the nearest opening tag before it, so a mention of `<answer>` in front of the answer
+    does no harm.
+    """
+    if "<" not in text:
+        return [], None
+    pairs: list[str] = []
+    opened: int | None = None
+    for tag in _ANSWER.finditer(text):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            pairs.append(text[opened : tag.start()])
+            opened = None
+    return pairs, text[opened:] if opened is not None and not pairs else None
+
+
+def _last_answer(text: str) -> int | None:
+    """Where the last `<answer>` begins, if the text ends with `</answer>` (white space aside)."""
+    if not text.rstrip().lower().endswith("</answer>"):
+        return None
+    return max((tag.start() for tag in _ANSWER.finditer(text) if not tag[1]), default=None)
+
+
+def _joined(thoughts: list[str]) -> str:
+    return "\n".join(stripped for thought in thoughts if (stripped := _TAG.sub("", thought).strip()))
+
+
+@dataclass
+class _Scan:
+    """Deletes balanced pairs in one walk.
+
+    What deletion brings together may be a tag of its own (`<thi<think>x</think>nk>`). Only the characters around a
+    seam can be one, so each deletion looks there, and what is kept are ranges of the text, cut without copying.
+    """
+
+    text: str
+    kept: list[tuple[int, int]] = field(default_factory=list)
+    at: int = 0
+    thoughts: list[str] = field(default_factory=list)
+    closes: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    opened: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The leftmost opening tag kept of each name: which range it begins in, and where. It has no close ahead."""
+
+    def run(self) -> tuple[str, list[str]]:
+        for closing in _CLOSING.finditer(self.text):
+            self.closes.setdefault(closing[1].lower(), []).append(closing.span())
+        for ahead in self.closes.values():
+            ahead.reverse()
+        for tag in _TAG.finditer(self.text):
+            start = tag.start()
+            if start < self.at or tag[1]:
+                continue
+            name = tag[2].lower()
+            if self._close_ahead(name, start):
+                self._keep(start)
+                self._jump(name, tag.end())
+                while self._seam():
+                    pass
+            elif name not in self.opened:
+                self._keep(start)
+                self.opened[name] = (len(self.kept), start)
+        self._keep(len(self.text))
+        return "".join([self.text[start:end] for start, end in self.kept]), self.thoughts
+
+    def _keep(self, end: int) -> None:
+        if end > self.at:
+            self.kept.append((self.at, end))
+            self.at = end
+
+    def _close_ahead(self, name: str, begin: int) -> bool:
+        """Whether a closing tag of this name begins at or after a place; places never go back."""
+        ahead = self.closes.get(name, [])
+        while ahead and ahead[-1][0] < begin:
+            ahead.pop()
+        return bool(ahead)
+
+    def _jump(self, name: str, begin: int) -> None:
+        """Go behind the next closing tag of this name; what lies between was a thought."""
+        start, self.at = self.closes[name].pop()
+        self.thoughts.append(self.text[begin:start])
+
+    def _seam(self) -> bool:
+        """Treat a tag that a deletion brought together; True if it took more away, so that there is a new seam."""
+        found = self._seam_tag()
+        if found is None:
+            return False
+        piece, start, end, closing, name = found
+        if closing and name in self.opened:
+            self._cut(*self.opened[name])
+            self.at = end
+            return True
+        if not closing and self._close_ahead(name, end):
+            self._cut(piece, start)
+            self._jump(name, end)
+            return True
+        if not closing:
+            self.opened.setdefault(name, (piece, start))
+        self._keep(end)
+        return False
+
+    def _seam_tag(self) -> tuple[int, int, int, bool, str] | None:
+        """(range it begins in, where, where it ends, is it closing, name) of a tag over the seam."""
+        stop = self.text.find(">", self.at, self.at + LONGEST_TAG)
+        if stop < 0:
+            return None
+        spelled = self.text[self.at : stop + 1]
+        for piece in range(len(self.kept) - 1, -1, -1):
+            start, end = self.kept[piece]
+            near = max(start, end - LONGEST_TAG)
+            part = self.text[near:end]
+            spelled = part + spelled
+            opening = part.rfind("<")
+            if opening >= 0:
+                tag = _TAG.fullmatch(spelled, opening)
+                return None if tag is None else (piece, near + opening, stop + 1, bool(tag[1]), tag[2].lower())
+            if ">" in part or len(spelled) > LONGEST_TAG:
+                return None
+        return None
+
+    def _cut(self, piece: int, start: int) -> None:
+        """Keep only what stands before a place."""
+        begin = self.kept[piece][0]
+        del self.kept[piece:]
+        if start > begin:
+            self.kept.append((begin, start))
+        self.opened = {name: place for name, place in self.opened.items() if place < (piece, start)}
