@@ -85,7 +85,15 @@ def _oracle(backend: Callable[..., Any], settings: dict[str, Any]) -> ChatBacken
     qrels = read_qrels(settings.pop("qrels"))
     if "run" in settings:
         settings["run"] = read_run(settings["run"])
+    if "scale" in settings:
+        settings["scale"] = _span(settings["scale"])
     return _made(backend(qrels, **settings))
+
+
+def _span(value: Any) -> tuple[float, float]:
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(one, int | float) for one in value):
+        return float(value[0]), float(value[1])
+    raise UsageError(f"scale must be [lowest, highest], got {value!r}")
 
 
 def _made(backend: ChatBackend) -> ChatBackend:

@@ -101,7 +101,16 @@ BACKENDS: Mapping[str, Entry] = {
     ),
     "oracle": Entry(
         "sleuth.llm.oracle:Oracle",
-        _keys(required="qrels", path="qrels run", text="preset", whole="seed concurrency"),
+        _keys(
+            required="qrels",
+            path="qrels run",
+            text="preset reply name family",
+            name="tokenizer",
+            whole="seed concurrency",
+            number="malformed truncated",
+            list="scale",
+            table="price",
+        ),
     ),
 }
 
@@ -117,6 +126,9 @@ _CHAT = _keys(
     flag="force",
 )
 """Keys of every judge that asks a chat backend."""
+
+_BY = _keys(text="by")
+"""How the answer is read: as text, or from probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +153,12 @@ class Judge:
 
 
 JUDGES: Mapping[str, Judge] = {
-    "listwise": Judge("sleuth.rerank.listwise:Listwise", {**_CHAT, **_keys(text="by")}, "order", None, "funnel"),
+    "listwise": Judge("sleuth.rerank.listwise:Listwise", {**_CHAT, **_BY}, "order", None, "funnel"),
     "group": Judge("sleuth.rerank.group:Group", _CHAT, "scores", None, "funnel"),
-    "yes-no": Judge("sleuth.rerank.yes_no:YesNoJudge", _CHAT, "scores", 1, "score-and-sort"),
-    "graded": Judge("sleuth.rerank.graded:Graded", _CHAT, "scores", 1, "score-and-sort"),
+    "yes-no": Judge(
+        "sleuth.rerank.yes_no:YesNoJudge", {**_CHAT, **_BY, **_keys(table="labels")}, "scores", 1, "score-and-sort"
+    ),
+    "graded": Judge("sleuth.rerank.graded:Graded", {**_CHAT, **_BY}, "scores", 1, "score-and-sort"),
     "cross-encoder": Judge(
         "sleuth.rerank.cross_encoder:CrossEncoder",
         _keys(required="model", name="model", whole="pairs_at_once"),
@@ -153,8 +167,8 @@ JUDGES: Mapping[str, Judge] = {
         "score-and-sort",
         chat=False,
     ),
-    "setwise": Judge("sleuth.rerank.setwise:Setwise", _CHAT, "choice", None, "heap"),
-    "pairwise": Judge("sleuth.rerank.pairwise:Pairwise", _CHAT, "choice", 2, "heap"),
+    "setwise": Judge("sleuth.rerank.setwise:Setwise", {**_CHAT, **_BY}, "choice", None, "heap"),
+    "pairwise": Judge("sleuth.rerank.pairwise:Pairwise", {**_CHAT, **_BY}, "choice", 2, "heap"),
 }
 
 
