@@ -9,7 +9,7 @@ from typing import Any
 
 from sleuth.replies.characters import without_markup
 from sleuth.replies.embedded_json import json_values
-from sleuth.replies.ids import ID_KEYS, bare_ids, find_ids, id_of
+from sleuth.replies.ids import ID_KEYS, find_ids, id_of
 from sleuth.replies.outcome import Outcome
 from sleuth.replies.permutation import candidate_count
 from sleuth.replies.region import find_region
@@ -20,17 +20,17 @@ CHOICE_KEYS = ("choice", "answer", "best", "most_relevant", "result", "output", 
 
 _LEADING = re.compile(
     r"(?:(?:(?:final|my)\s+)?(?:answer|choice|output|result)|(?:the\s+)?(?:best|most\s+relevant)(?:\s+(?:passage|document))?"
-    r"|정답|답|선택|결과)\s*(?::|\bis\b)\s*",
+    r"|정답|답|선택|결과)\s*(:|\bis\b)\s*",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(
-    r"(?:(?:passage|document|doc|문서|지문|단락|패시지)\s*(?:[#:]\s*)?)?(?:\[\s*(?:(?:passage|document|doc)\s*)?)?"
+    r"(?:(?:passage|document|doc|문서|지문|단락|패시지)\s*(?:[#:]\s*)?)?(?:[\[(]\s*(?:(?:passage|document|doc)\s*)?)?"
     r"(?:([0-9]{1,4})번?|([A-Za-z]))\s*(?:\]|\))?",
     re.IGNORECASE,
 )
 _MENTION = re.compile(
     r"\[\s*(?:[0-9]{1,4}|[A-Z])\s*\]"
-    r"|\b(?i:passage|document|doc)\s*(?:\#\s*)?(?:[0-9]{1,4}|[A-Z])(?!\w)"
+    r"|\b(?i:passage|document|doc)\s*(?:\#\s*)?(?:[0-9]{1,4}|[A-HJ-Z])(?!\w)"  # "the document I saw" names none
     r"|(?:문서|지문|단락|패시지)\s*(?:[0-9]{1,4}|[A-Z](?![A-Za-z0-9]))|(?<!\w)[0-9]{1,4}번"
 )
 _NAME = re.compile(r"([0-9]+)|([A-Z])(?=\W*\Z)")
@@ -92,37 +92,34 @@ def _named(part: str, n: int) -> tuple[int, bool] | None:
     text = without_markup(part).strip()
     leading = _LEADING.match(text)
     core = (text[leading.end() :] if leading else text).strip(" \t\r\n\"'").removesuffix(".").rstrip()
-    whole = _WHOLE.fullmatch(core)
-    if whole:
-        return int(whole[1]) if whole[1] else ord(whole[2].upper()) - 64, True
-    first = _first_of_ranking(part, text, n)
-    if first is not None:
-        return first, False
+    one = _whole(core)
+    if one is not None:
+        return one, leading is None or leading[1] == ":"
+    ranking = find_ids(part, n)
+    if ranking is not None and not ranking.mention and len(ranking.ids) > 1:
+        first, shared = ranking.ids[0], ranking.tied[1]
+        return None if first is None or shared else (first, False)
     mentioned = set(_mentions(text))
     return (mentioned.pop(), False) if len(mentioned) == 1 else None
 
 
 def _json_choice(value: Any) -> int | None:
+    """The choice in an object, or in a list of one object or string; `[3]` is left to the text around it."""
     if isinstance(value, list):
-        return _spelled(value[0]) if len(value) == 1 else None
+        return None if len(value) != 1 or isinstance(value[0], int) else _spelled(value[0])
     key = next((key for key in CHOICE_KEYS if key in value), None)
     return None if key is None else _spelled(value[key])
 
 
 def _spelled(value: Any) -> int | None:
     one = id_of(value)
-    if one is None and isinstance(value, str):
-        whole = _WHOLE.fullmatch(value.strip())
-        return None if whole is None else int(whole[1]) if whole[1] else ord(whole[2].upper()) - 64
-    return one
+    return _whole(value.strip()) if one is None and isinstance(value, str) else one
 
 
-def _first_of_ranking(part: str, text: str, n: int) -> int | None:
-    """The best of a chain or list of two or more; None without one, or where its first place is shared or unread."""
-    named = find_ids(part, n) or bare_ids(text, n)
-    if named is None or named.mention or len(named.ids) < 2 or named.tied[1]:
-        return None
-    return named.ids[0]
+def _whole(text: str) -> int | None:
+    """The 1-based id that is all of a text."""
+    found = _WHOLE.fullmatch(text)
+    return None if found is None else int(found[1]) if found[1] else ord(found[2].upper()) - 64
 
 
 def _mentions(text: str) -> Iterator[int]:

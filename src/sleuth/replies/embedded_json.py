@@ -13,7 +13,7 @@ __all__ = ["json_values"]
 _INFO = re.compile(r"[A-Za-z0-9+-]*\s*")
 
 
-def json_values(text: str, load: Callable[[str], Any] = orjson.loads) -> Iterator[Any]:
+def json_values(text: str, load: Callable[[str], Any] = orjson.loads, *, in_prose: bool = True) -> Iterator[Any]:
     """Lists and objects that parse, in this order.
 
     The whole text; the last fenced block; from the first `{` to the last `}`; from the first `[` to the last `]`.
@@ -22,9 +22,10 @@ def json_values(text: str, load: Callable[[str], Any] = orjson.loads) -> Iterato
         text: An answer.
         load: Parses, and raises ValueError or RecursionError. orjson's refuses depths above 1,024, so a text of a
             hundred thousand brackets is refused at once.
+        in_prose: Also look for what stands in the middle of other text (the last two of the four).
     """
     seen = set()
-    for candidate in _candidates(text):
+    for candidate in _candidates(text, in_prose):
         if candidate in seen:
             continue
         seen.add(candidate)
@@ -36,14 +37,14 @@ def json_values(text: str, load: Callable[[str], Any] = orjson.loads) -> Iterato
             yield value
 
 
-def _candidates(text: str) -> Iterator[str]:
+def _candidates(text: str, in_prose: bool) -> Iterator[str]:
     stripped = text.strip()
     if stripped.startswith(("{", "[")) and stripped.endswith(("}", "]")):
         yield stripped
     block = _last_block(stripped)
     if block:
         yield block
-    for first, last in ("{}", "[]"):
+    for first, last in ("{}", "[]") if in_prose else ():
         start, end = stripped.find(first), stripped.rfind(last)
         if 0 <= start < end:
             yield stripped[start : end + 1]

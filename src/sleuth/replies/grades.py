@@ -25,6 +25,8 @@ from sleuth.replies.region import Region, find_region
 __all__ = ["Grades", "parse_grades"]
 
 WRAPPERS = ("scores", "grades", "ratings", "relevance", "result", "results", "passages", "documents", "answer")
+DEEPEST = 4
+"""Wrappers within wrappers that are opened; `{"result": {"scores": [{"id": …}]}}` has 3. Ours."""
 GRADE_KEYS = ("score", "grade", "rating", "relevance", "relevance_score", "relevancescore", "value", "점수")
 
 _LINE = re.compile(
@@ -35,12 +37,13 @@ _LINE = re.compile(
     re.IGNORECASE,
 )
 _SEPARATED = re.compile(
-    r"[ \t]*(?P<mark>[:=|,>–-]|->|=>)?[ \t]*"
-    r"(?P<word>(?:relevance[ \t]+score|relevance|score|grade|rating|점수)[ \t]*[:=]?[ \t]*)?"
+    r"[ \t]*(?:(?P<mark>->|=>|[:=|,–-])[ \t]*)?"
+    r"(?P<word>(?:relevance[ \t]+score|relevance|score|grade|rating|점수)[ \t]*(?:[:=][ \t]*)?)?"
     + GRADE
-    + r"(?:[ \t]*점)?[ \t]*(?:\|[ \t]*|[.,;][ \t]*)?(?P<more>[-–(:,;].*|\|.*)?\Z",
+    + r"(?:[ \t]*점)?[ \t]*(?P<more>[.,;:](?:[ \t].*)?|[-–(|].*)?\Z",
     re.IGNORECASE,
 )
+_ASSIGNED = re.compile(r"[ \t]*[:=]")
 _GRADE = re.compile(GRADE, re.IGNORECASE)
 
 
@@ -126,15 +129,23 @@ class _Sheet:
 
 
 def _sheet(part: str, n: int, low: float, high: float, cut: bool) -> _Sheet:
-    for value in json_values(part, _load):
+    """Lines if they grade every passage; else JSON; else what lines there are."""
+    lines = _Sheet(n, low, high)
+    for one, grade in _lines(without_markup(part), low, high, cut):
+        lines.enter(one, grade)
+    if len(lines.given) == n:
+        return lines
+    for value in (*json_values(part, _load, in_prose=False), *filter(_is_keyed, json_values(part, _load))):
         sheet = _Sheet(n, low, high)
         _enter_json(sheet, value)
         if sheet.given:
             return sheet
-    sheet = _Sheet(n, low, high)
-    for one, grade in _lines(without_markup(part), low, high, cut):
-        sheet.enter(one, grade)
-    return sheet
+    return lines
+
+
+def _is_keyed(value: Any) -> bool:
+    """Whether JSON says which passage a grade is for; the `[1]` of a sentence is no list of grades."""
+    return isinstance(value, _Pairs) or any(isinstance(entry, _Pairs) for entry in value)
 
 
 # ── JSON ──────────────────────────────────────────────────────────────────────────────────────────
@@ -154,23 +165,21 @@ def _first(pairs: _Pairs, keys: tuple[str, ...]) -> Any:
     return next((folded[key] for key in keys if key in folded), None)
 
 
-def _enter_json(sheet: _Sheet, value: Any) -> None:
+def _enter_json(sheet: _Sheet, value: Any, depth: int = 0) -> None:
+    if depth > DEEPEST:
+        return
     if isinstance(value, _Pairs):
-        numbered = [(one, held) for key, held in value if (one := id_of(key)) is not None]
+        numbered = [(one, held) for key, held in value if (one := id_of(without_markup(key))) is not None]
         inner = None if numbered else _first(value, WRAPPERS)
-        if numbered:
-            for one, held in numbered:
-                sheet.enter(one, _json_grade(held, sheet))
-        elif isinstance(inner, list):
-            _enter_json(sheet, inner)
-        elif _first(value, ID_KEYS) is not None:
+        for one, held in numbered:
+            sheet.enter(one, _json_grade(held, sheet))
+        if isinstance(inner, list):
+            _enter_json(sheet, inner, depth + 1)
+        elif not numbered and _first(value, ID_KEYS) is not None:
             _enter_record(sheet, value)
     elif value and all(isinstance(entry, _Pairs) for entry in value):
         for entry in value:
-            if _first(entry, ID_KEYS) is not None:
-                _enter_record(sheet, entry)
-            else:
-                _enter_json(sheet, entry)
+            _enter_json(sheet, entry, depth + 1)
     elif len(value) == sheet.n:
         for one, held in enumerate(value, 1):
             sheet.enter(one, _json_grade(held, sheet))
@@ -215,11 +224,11 @@ def _lines(text: str, low: float, high: float, cut: bool) -> Iterator[tuple[int,
         if found is None or bool(found["bracket"]) != bool(found["close"]):
             continue
         grade = _SEPARATED.match(found["rest"].rstrip())
-        if grade is not None and not (grade["mark"] or grade["word"] or found["close"]):
-            grade = None  # "1 7": two numbers side by side say nothing
         bracketed = bool(found["close"])
+        if grade is not None and not (grade["word"] or ((grade["mark"] or bracketed) and grade["mark"] != ",")):
+            grade = None  # "1 7" and "3, 1" say nothing, or are a ranking
         if grade is None:
-            if bracketed and re.match(r"[ \t]*[:=]", found["rest"]):
+            if bracketed and _ASSIGNED.match(found["rest"]):
                 yield int(found["id"]), None
             continue
         if cut and number == len(lines) - 1 and not grade["more"] and could_go_on(grade, low, high):
