@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sleuth.cli import (
+    cache_command,
     demo_command,
     diff_command,
     index_commands,
@@ -95,6 +96,7 @@ for module in (
     run_commands,
     diff_command,
     prompt_command,
+    cache_command,
     model_commands,
     unbuilt,
 ):

@@ -9,7 +9,7 @@ from sleuth.errors import UsageError
 __all__ = ["NOT_BUILT", "refuse", "register"]
 
 NOT_BUILT = [
-    "rewrite", "cache", "run", "bench", "report", "synthesize", "train", "serve",
+    "rewrite", "run", "bench", "report", "synthesize", "train", "serve",
 ]  # fmt: skip
 
 

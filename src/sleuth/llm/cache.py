@@ -1,9 +1,9 @@
 """Replies on disk: what was answered once is not asked again.
 
 A SQLite file, keyed by `ChatRequest.digest(identity)`. It holds requests, tags and replies in full, and neither keys
-nor headers. A call leaves an *intent* before it is sent, and its reply takes the intent's place before anybody sees it.
-So after a kill only calls in flight are asked again, and those are known: an intent of a dead process without a reply
-is counted as `unknown` when its request is asked again, because it may have been paid for.
+nor headers. A call is written down before it is sent (`in_flight`), and its reply is committed before anybody sees it. So
+after a kill only calls in flight are asked again, and those are known: they are counted as `unknown` when they are
+asked again, because they may have been paid for.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,14 +22,14 @@ from pathlib import Path
 
 import orjson
 
-from sleuth.errors import FormatError, UsageError
+from sleuth.errors import FormatError, LLMError, UsageError
 from sleuth.llm.cassette import reply_of, reply_record, without_surrogates
 from sleuth.llm.chat import ChatRequest, Reply
-from sleuth.llm.database import SIBLINGS, Database
-from sleuth.llm.owners import Owners
+from sleuth.llm.database import SIBLINGS, Database, remove_damaged
+from sleuth.llm.in_flight import InFlight
 from sleuth.manifest import atomic_file
 
-__all__ = ["LARGEST_BYTES", "Begun", "Cache", "CacheStats", "default_path", "open_cache"]
+__all__ = ["LARGEST_BYTES", "Begun", "Cache", "CacheStats", "cache_path", "default_path", "open_cache", "remove_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +67,7 @@ class CacheStats:
         bytes: Of requests, tags and replies.
         file_bytes: Of the files on disk.
         oldest, newest: When the first and last reply came, seconds since 1970; None where there is none.
-        in_flight: Intents of living processes.
-        unknown: Intents of dead processes, not asked again since.
+        unknown: Calls that were sent without their replies being seen, and not asked again since.
         identities: Backend's identity -> replies.
     """
 
@@ -76,7 +77,6 @@ class CacheStats:
     file_bytes: int
     oldest: float | None
     newest: float | None
-    in_flight: int
     unknown: int
     identities: dict[str, int]
 
@@ -85,7 +85,8 @@ class Cache:
     """A cache file, for all threads of this process; other processes may use it at the same time.
 
     Args:
-        path: The file; made where absent, with mode 0600. `-wal`, `-shm` and `.owners` lie beside it.
+        path: The file; made where absent, with mode 0600. SQLite's `-wal` and `-shm` lie beside it, and the folder
+            `.calls`.
 
     Raises:
         UsageError: The file can't be made there.
@@ -96,6 +97,8 @@ class Cache:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().absolute()
         self._database = Database(self.path)
+        self._in_flight = InFlight(_calls_of(self.path))
+        self._finalizer = weakref.finalize(self, self._in_flight.close)
         self._database.read("SELECT 1 FROM replies LIMIT 1")
 
     def __repr__(self) -> str:
@@ -118,24 +121,22 @@ class Cache:
             self._database.write(lambda c: c.execute("UPDATE replies SET used = ? WHERE key = ?", (now, key)).rowcount)
         return self._reply(text)
 
-    def begin(self, key: str) -> Future[Begun]:
-        """Write down that a call is about to be sent; or find that it needn't be."""
+    def begin(self, key: str) -> Begun:
+        """Write down that a call is about to be sent; or find that it needn't be.
 
-        def work(connection: sqlite3.Connection) -> Begun:
-            row = connection.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-            if row is not None:
-                return Begun(self._reply(row[0]))
-            owners = self._owners()
-            earlier = connection.execute("SELECT owner FROM intents WHERE key = ?", (key,)).fetchall()
-            dead = [owner for (owner,) in earlier if not owners.alive(owner)]
-            connection.executemany("DELETE FROM intents WHERE key = ? AND owner = ?", [(key, owner) for owner in dead])
-            connection.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?)", (key, owners.mine(), time.time()))
-            return Begun(None, len(dead))
-
-        return self._database.write(work)
+        Raises:
+            FormatError, LLMError: The file is damaged or can't be used.
+        """
+        reply = self.get(key)
+        if reply is not None:
+            return Begun(reply)
+        try:
+            return Begun(None, self._in_flight.begin(key))
+        except OSError as error:
+            raise LLMError(f"{self._in_flight.folder} can't be written ({error.strerror or error})") from error
 
     def keep(self, key: str, identity: str, request: ChatRequest, reply: Reply) -> Future[Reply]:
-        """Commit a reply; the future has what is stored, which is another's where another process was faster."""
+        """Commit a reply, which ends its call; the future has what is stored, which is another's where another process was faster."""
         clean = without_surrogates
         tags = {
             "stage": clean(request.tags.stage),
@@ -150,7 +151,6 @@ class Cache:
         now, size = time.time(), sum(map(len, parts))
 
         def work(connection: sqlite3.Connection) -> Reply:
-            connection.execute("DELETE FROM intents WHERE key = ? AND owner IN (?, 0)", (key, self._owners().mine()))
             added = connection.execute(
                 "INSERT INTO replies (key, made, used, bytes, identity, tags, reply, request) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
@@ -161,23 +161,17 @@ class Cache:
             (stored,) = connection.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
             return self._reply(stored)
 
-        return self._database.write(work)
+        kept = self._database.write(work)
+        kept.add_done_callback(lambda done: self.give_up(key) if done.exception() else self.end(key))
+        return kept
 
-    def drop(self, key: str) -> None:
-        """Take an intent back: the call failed, and that is known."""
-        self._database.write(lambda c: self._end_intent(c, key, given_up=False))
+    def end(self, key: str) -> None:
+        """A call that was begun has ended, and how is known."""
+        self._in_flight.end(key)
 
     def give_up(self, key: str) -> None:
-        """Leave an intent behind: the call was broken off after it was sent, and may have been paid for."""
-        self._database.write(lambda c: self._end_intent(c, key, given_up=True))
-
-    def _end_intent(self, connection: sqlite3.Connection, key: str, *, given_up: bool) -> None:
-        connection.execute("DELETE FROM intents WHERE key = ? AND owner = ?", (key, self._owners().mine()))
-        if given_up:
-            connection.execute("INSERT OR REPLACE INTO intents VALUES (?, 0, ?)", (key, time.time()))
-
-    def _owners(self) -> Owners:
-        return Owners(self.path.with_name(self.path.name + ".owners"))
+        """A call was broken off after it was sent, and may have been paid for."""
+        self._in_flight.give_up(key)
 
     def _reply(self, text: str) -> Reply:
         try:
@@ -193,8 +187,7 @@ class Cache:
         read = self._database.read
         ((replies, size, oldest, newest),) = read("SELECT count(*), sum(bytes), min(made), max(made) FROM replies")
         identities = read("SELECT identity, count(*) FROM replies GROUP BY identity ORDER BY count(*) DESC, identity")
-        owners = self._owners()
-        living = [owners.alive(owner) for (owner,) in read("SELECT owner FROM intents")]
+        left = [key for key in self._in_flight.left_behind() if not read("SELECT 1 FROM replies WHERE key = ?", (key,))]
         return CacheStats(
             path=str(self.path),
             replies=replies,
@@ -202,8 +195,7 @@ class Cache:
             file_bytes=_bytes_on_disk(self.path),
             oldest=oldest,
             newest=newest,
-            in_flight=sum(living),
-            unknown=len(living) - sum(living),
+            unknown=len(left),
             identities=dict(identities),
         )
 
@@ -211,7 +203,8 @@ class Cache:
         """Remove replies, longest unused first, and give the space back.
 
         Args:
-            max_bytes: Keep at most so many bytes of requests, tags and replies; 0 removes all.
+            max_bytes: Keep at most so many bytes of requests, tags and replies; 0 removes all, also what is known of
+                calls without replies.
             max_age_s: Remove what was not used for longer (to a day, see TOUCH_S).
 
         Returns:
@@ -228,11 +221,10 @@ class Cache:
         if max_age_s is not None:
             before = time.time() - max_age_s
             removed += self._remove(lambda c: _unused(c, before))
-            self._forget_intents(before)
         if max_bytes is not None:
             removed += self._remove(lambda c: _excess(c, max_bytes))
         if max_bytes == 0:
-            self._forget_intents(time.time())
+            self._in_flight.forget()
         if removed:
             self._database.shrink()
         return removed
@@ -249,17 +241,6 @@ class Cache:
         while some := self._database.write(work).result():
             removed += some
         return removed
-
-    def _forget_intents(self, before: float) -> None:
-        """Remove intents of dead processes."""
-        owners = self._owners()
-
-        def work(connection: sqlite3.Connection) -> None:
-            found = connection.execute("SELECT key, owner FROM intents WHERE begun < ?", (before,)).fetchall()
-            dead = [(key, owner) for key, owner in found if not owners.alive(owner)]
-            connection.executemany("DELETE FROM intents WHERE key = ? AND owner = ?", dead)
-
-        self._database.write(work).result()
 
     def export(self, path: str | Path, *, identity: str | None = None) -> int:
         """Write all replies as a cassette, oldest first, at once or not at all.
@@ -303,6 +284,7 @@ class Cache:
     def close(self) -> None:
         """Write what waits and close the file; using the cache again opens it again."""
         self._database.close()
+        self._in_flight.close()
 
 
 EXPORTED = "SELECT id, identity, request, reply FROM replies WHERE id > ? AND (? IS NULL OR identity = ?) ORDER BY id LIMIT 500"
@@ -342,6 +324,13 @@ def default_path() -> Path:
     return Path(user_cache_dir("sleuth")) / "llm.sqlite"
 
 
+def cache_path(setting: str | Path | None = None) -> Path | None:
+    """Where the cache is that a setting names, made or not; None where it is off. Settings as of `open_cache`."""
+    if setting is None or setting == "default":
+        setting = os.environ.get("SLEUTH_CACHE") or default_path()
+    return None if str(setting).lower() == "off" else Path(setting).expanduser().absolute()
+
+
 def open_cache(setting: str | Path | None = None) -> Cache | None:
     """The cache that a setting names; one object a file and process.
 
@@ -355,17 +344,39 @@ def open_cache(setting: str | Path | None = None) -> Cache | None:
     Raises:
         UsageError, FormatError, LLMError: As of `Cache`.
     """
-    if setting is None or setting == "default":
-        setting = os.environ.get("SLEUTH_CACHE") or default_path()
-    if str(setting).lower() == "off":
+    path = cache_path(setting)
+    if path is None:
         return None
-    path = Path(setting).expanduser().absolute()
     found = _caches.get(path)
     if found is None:
         found = _caches.setdefault(path, Cache(path))
         if path.stat().st_size > LARGEST_BYTES:
             removed = found.prune(max_bytes=LARGEST_BYTES)
             log.warning(
-                "%s: removed %d replies that were longest unused, to stay below %d bytes", path, removed, LARGEST_BYTES
+                "%s: removed the %d replies longest unused, to stay below %d bytes", path, removed, LARGEST_BYTES
             )
     return found
+
+
+def remove_cache(path: Path) -> int | None:
+    """Remove all that a cache holds; a file that is no cache of this version goes as a whole.
+
+    Returns:
+        How many replies were removed; None where the file could not be read and was removed unread.
+
+    Raises:
+        FormatError: The file doesn't begin as a cache does, so it may be something else and stays.
+    """
+    if not path.exists():
+        return 0
+    try:
+        return (_caches.get(path) or Cache(path)).prune(max_bytes=0)
+    except FormatError as error:
+        log.info("%s", error)
+    remove_damaged(path)
+    shutil.rmtree(_calls_of(path), ignore_errors=True)
+    return None
+
+
+def _calls_of(path: Path) -> Path:
+    return path.with_name(path.name + ".calls")

@@ -7,7 +7,7 @@ A backend brings one coroutine that makes one attempt; `Calls` does the rest. In
 3. The cache: a hit is free.
 4. The budget: one call, its input by estimate and the longest answer are reserved, in the order of submission.
 5. One of `concurrency` places, first come first served; a call keeps its place while it waits to try again.
-6. The intent, written to the cache before anything is sent.
+6. A note that it is in flight, before anything is sent.
 7. Attempts, with waiting in between.
 8. Budget and ledger: what was really used.
 9. The reply, committed to the cache before anybody sees it.
@@ -193,8 +193,8 @@ class Calls:
         except Exception as error:  # noqa: BLE001 (whoever waits is told, whatever it is)
             if flight.reply is None:
                 flight.book_failure(broken_off=False)
-                if self.cache is not None and flight.attempts:
-                    self.cache.drop(flight.key)
+                if self.cache is not None:
+                    self.cache.end(flight.key)
             self._fail(flight, error)
             if isinstance(error, AuthenticationFailed):
                 self._fail_queue(error)
@@ -206,11 +206,8 @@ class Calls:
         if flight.reply is not None:  # it came, is booked and on its way into the cache
             return
         flight.book_failure(broken_off=True)
-        if self.cache is not None:
-            if flight.attempts:
-                self.cache.give_up(flight.key)
-            else:
-                self.cache.drop(flight.key)
+        if self.cache is not None and flight.attempts:
+            self.cache.give_up(flight.key)
 
     def _fail(self, flight: Flight, error: Exception) -> None:
         for waiter in _flights.end(flight):
@@ -225,7 +222,7 @@ class Calls:
 
     async def _answer(self, flight: Flight) -> Reply:
         if self.cache is not None:
-            begun = await asyncio.wrap_future(self.cache.begin(flight.key))
+            begun = self.cache.begin(flight.key)
             if begun.reply is not None:
                 flight.release()
                 book(flight.payer.context, flight.payer.stage, cache_hits=1)
@@ -236,7 +233,8 @@ class Calls:
         flight.book_reply(reply)
         if self.cache is None:
             return reply
-        return await asyncio.wrap_future(self.cache.keep(flight.key, flight.identity, flight.request, reply))
+        kept = self.cache.keep(flight.key, flight.identity, flight.request, reply)
+        return await asyncio.shield(asyncio.wrap_future(kept))  # a reply that came is kept, whoever left
 
     async def _attempts(self, flight: Flight) -> Reply:
         while True:

@@ -21,7 +21,7 @@ from sleuth.errors import FormatError, LLMError, UsageError
 from sleuth.llm.loop import after_fork
 from sleuth.llm.writer import Writer
 
-__all__ = ["SCHEMA_VERSION", "SIBLINGS", "Database", "connect", "explain", "make", "remove_files"]
+__all__ = ["SCHEMA_VERSION", "SIBLINGS", "Database", "connect", "explain", "make", "remove_damaged"]
 
 T = TypeVar("T")
 
@@ -32,7 +32,11 @@ APPLICATION = 0x534C4C4D
 BUSY_S = 30.0
 """How long to wait for another process's transaction, which takes milliseconds (ours)."""
 
-SIBLINGS = ("", "-wal", "-shm", ".owners")
+SQLITE_MAGIC = b"SQLite format 3\0"
+ANOTHER = "name another file (SLEUTH_CACHE=PATH)"
+EMPTY = "sleuth cache prune --all"
+
+SIBLINGS = ("", "-wal", "-shm")
 
 SCHEMA = f"""
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -50,12 +54,6 @@ CREATE TABLE replies (
     request TEXT NOT NULL       -- JSON; its SHA-256 is the digest without identity
 );
 CREATE INDEX replies_used ON replies (used, bytes);
-CREATE TABLE intents (
-    key TEXT NOT NULL,
-    owner INTEGER NOT NULL,     -- a process (`Owners`); 0: sent, then given up by its own process
-    begun REAL NOT NULL,
-    PRIMARY KEY (key, owner)
-) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
@@ -127,8 +125,7 @@ class Database:
         try:
             connection = connect(self.path)
             try:
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 connection.close()
         except sqlite3.Error as error:
@@ -215,10 +212,10 @@ def connect(path: Path) -> sqlite3.Connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION:
-            raise FormatError(path, f"is a SQLite file, but not a cache of replies; {_way_out('name another')}")
+            raise FormatError(path, f"is a SQLite file, but not a cache of replies; {ANOTHER}")
         if version != SCHEMA_VERSION:
             made = f"has version {version} of the cache's schema, this Sleuth reads {SCHEMA_VERSION}"
-            raise FormatError(path, f"{made}; {_way_out('name another')}")
+            raise FormatError(path, f"{made}; {ANOTHER}, or empty it: {EMPTY}")
     except BaseException:
         connection.close()
         raise
@@ -230,7 +227,9 @@ def explain(path: Path, error: Exception) -> Exception:
     if not isinstance(error, sqlite3.Error):
         return error
     if type(error) is sqlite3.DatabaseError:  # its subclasses are faults of use or of the machine, not of the file
-        return FormatError(path, f"the cache of replies is damaged ({error}); {_way_out('move it away, name another')}")
+        if "not a database" in str(error):
+            return FormatError(path, f"is no cache of replies ({error}); {ANOTHER}, or delete it")
+        return FormatError(path, f"the cache of replies is damaged ({error}); {ANOTHER}, or empty it: {EMPTY}")
     if "locked" in str(error):
         problem = f"another process has been writing to it for {BUSY_S:g} s"
     else:
@@ -238,14 +237,18 @@ def explain(path: Path, error: Exception) -> Exception:
     return LLMError(f"the cache of replies, {path}: {problem}. SLEUTH_CACHE=PATH names another, off goes without")
 
 
-def remove_files(path: Path) -> None:
-    """Remove a cache's files, whatever they hold. Not while another process uses them."""
+def remove_damaged(path: Path) -> None:
+    """Remove the files unread. Not while another process uses them.
+
+    Raises:
+        FormatError: The file doesn't begin as a cache does.
+    """
+    with open(path, "rb") as file:
+        head = file.read(len(SQLITE_MAGIC) + 84)
+    if not head.startswith(SQLITE_MAGIC) or head[68:72] != APPLICATION.to_bytes(4, "big"):
+        raise FormatError(path, "does not look like a cache of replies, so it stays; delete it yourself if it is one")
     for suffix in SIBLINGS:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _way_out(first: str) -> str:
-    return f"{first} (SLEUTH_CACHE=PATH), or empty it: sleuth cache prune --all"
 
 
 def _fill(path: Path) -> None:

@@ -80,7 +80,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _end() -> None:
-    """Break off what is in flight, so that its intents are marked and no thread outlives the interpreter."""
+    """Break off what is in flight, so that no thread outlives the interpreter."""
     global _loop, _thread
     atexit.unregister(_end)
     loop, thread, _loop, _thread = _loop, _thread, None, None
