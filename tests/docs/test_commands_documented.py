@@ -29,6 +29,10 @@ def test_the_commands_that_exist() -> None:
                 "evaluate",
                 "doctor",
                 "models",
+                "rerank",
+                "diff",
+                "prompt",
+                "cache",
             ]
         )
         == COMMANDS

@@ -290,12 +290,6 @@ def test_later_commands_are_refused_by_name(sleuth: Run, name: str) -> None:
     assert f"\n  {name} " not in sleuth("--help").stdout
 
 
-def test_later_names() -> None:
-    for name in ("load_recipe", "parse_permutation", "parse_score"):
-        with pytest.raises(AttributeError, match="not built yet"):
-            getattr(package, name)
-
-
 def test_candidates_that_the_index_lacks_are_left_out_and_counted(sleuth: Run, index: Path, tmp_path: Path) -> None:
     queries, pool, out = tmp_path / "q.tsv", tmp_path / "pool.trec", tmp_path / "out.trec"
     queries.write_text("q1\trotate keys\nq2\toven\n", encoding="utf-8")
