@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import sleuth as package
 from sleuth.cli import main
 from sleuth.cli.unbuilt import NOT_BUILT
 
