@@ -8,23 +8,35 @@ fitted on a split that is named and is not the test split, and never on a query 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
 
 from sleuth.context import Context
 from sleuth.errors import UsageError
 from sleuth.fusion.smoothed import Smoothed
 from sleuth.index.handle import IndexView
 from sleuth.measures.evaluation import evaluate
+from sleuth.rerank.funnel import Funnel
 from sleuth.rerank.interpolate import Interpolate
-from sleuth.rerank.strategy import Strategy
+from sleuth.rerank.uncertainty import Uncertainty
 from sleuth.retrieve.dense import Dense
 from sleuth.retrieve.hybrid import Hybrid
 from sleuth.retrieve.lexical import Lexical
 from sleuth.stages import DocStore
 from sleuth.types import Qrels, Query, Run
 
-__all__ = ["ALPHAS", "HYBRID_WEIGHTS", "PRIOR_WEIGHTS", "Fit", "fit_alpha", "fit_hybrid_weight", "fit_prior_weight"]
+__all__ = [
+    "ALPHAS",
+    "HYBRID_WEIGHTS",
+    "PRIOR_WEIGHTS",
+    "Fit",
+    "fit_alpha",
+    "fit_hybrid_weight",
+    "fit_prior_weight",
+    "with_prior_weight",
+]
 
 ALPHAS = tuple(step / 20 for step in range(21))
 """0 (the judge alone) to 1 (the earlier stage alone) by .05. Ours: finer steps lie within the noise of 100 queries."""
@@ -114,7 +126,7 @@ def fit_alpha(
 
 
 def fit_prior_weight(
-    strategy_at: Callable[[float], Strategy],
+    strategy: Funnel | Uncertainty,
     queries: Sequence[Query],
     run: Run,
     docs: DocStore,
@@ -127,17 +139,17 @@ def fit_prior_weight(
     test_ids: Iterable[str] = (),
     context: Context | None = None,
 ) -> Fit:
-    """How many answers the first stage's score counts as in a `Funnel`.
+    """How many answers the first stage's score counts as in a funnel.
 
-    The judge is asked anew for every weight, as the funnel's windows depend on it: the first round of all weights is
-    the same and comes from the cache, where there is one.
+    The judge is asked for every weight, because a funnel's later windows depend on it. The first rounds of all weights but
+    the flat one are the same, so with a cache they are paid once.
 
     Args:
-        strategy_at: Weight -> strategy, `lambda w: Funnel(judge, prior_weight=w)`.
+        strategy: A `Funnel` or `Uncertainty`; it stays as it is.
         queries: The development queries.
         run, docs, depth: As of `rerank`.
         qrels, split, measure, test_ids: As of `fit_alpha`.
-        weights: Default: flat, .5, 1 and 2.
+        weights: Default: flat, .5, 1 and 2. 0 is flat: `prior="flat"`.
         context: Limits of all runs together.
 
     Raises:
@@ -147,7 +159,7 @@ def fit_prior_weight(
     context = Context.of(context)
 
     def at(weight: float) -> Run:
-        result = strategy_at(weight).rerank(asked, run, docs, depth=depth, context=context)
+        result = with_prior_weight(strategy, weight).rerank(asked, run, docs, depth=depth, context=context)
         if not result.complete:
             raise UsageError(
                 f"prior_weight {weight:g} could not be run to its end: {result.reason}; nothing was fitted"
@@ -155,6 +167,25 @@ def fit_prior_weight(
         return result.run
 
     return _fit("prior_weight", at, weights, 1.0, _of(qrels, asked), split=split, measure=measure)
+
+
+Weighted = TypeVar("Weighted", bound="Funnel | Uncertainty")
+
+
+def with_prior_weight(strategy: Weighted, weight: float) -> Weighted:
+    """The same strategy with another prior weight; 0 makes its prior flat.
+
+    Raises:
+        UsageError: A weight below 0.
+    """
+    if not weight >= 0:
+        raise UsageError(f"a prior weight must be 0 or more, got {weight}")
+    other = copy(strategy)
+    if weight == 0:
+        other.prior = "flat"
+    else:
+        other.prior_weight = weight
+    return other
 
 
 def fit_hybrid_weight(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pytest
 
+from sleuth.context import Budget, Context
 from sleuth.errors import UsageError
-from sleuth.stages import StageResult
-from sleuth.tune import Fit, fit_alpha, fit_hybrid_weight, fit_prior_weight
+from sleuth.rerank.funnel import Funnel
+from sleuth.rerank.parts import Case, Verdict
+from sleuth.tune import Fit, fit_alpha, fit_hybrid_weight, fit_prior_weight, with_prior_weight
 from sleuth.types import Doc, Qrels, Query, Ranking, Run
 
 
@@ -81,38 +85,55 @@ def test_labels_of_other_queries_and_empty_grids_are_refused() -> None:
         fit_alpha(QRELS, Run({"q0": judged(0, good="retrieve")}), split="dev", alphas=[])
 
 
-class Weighted:
-    """Stands for a funnel: the right document comes first at one weight only."""
+class Adamant:
+    """A LocalJudge that puts d00 last, whatever it is shown with."""
 
-    def __init__(self, weight: float, *, complete: bool = True) -> None:
-        self.weight, self.complete = weight, complete
+    name, kind, scale, max_docs, min_docs = "adamant", "order", "rank", None, 2
 
-    def rerank(self, queries: list[Query], run: Run, docs: object, **options: object) -> StageResult:
-        ids = ["d00", "d01"] if self.weight == 2.0 else ["d01", "d00"]
-        lists = {query.query_id: Ranking(ids, [2, 1]) for query in queries}
-        return StageResult(Run(lists), complete=self.complete, reason="" if self.complete else "calls: 3 of 3 used")
+    def verdicts(self, cases: Sequence[Case]) -> Iterator[tuple[int, Verdict]]:
+        for at, case in enumerate(cases):
+            order = sorted(range(len(case.docs)), key=lambda place: (case.docs[place].doc_id == "d00", place))
+            yield at, Verdict(tuple(order))
+
+
+IDS = [f"d{at:02}" for at in range(20)]
+DOCS = {doc_id: Doc(doc_id, "") for doc_id in IDS}
+
+
+def candidates(*queries: str) -> Run:
+    return Run({query: Ranking(IDS, [100.0, *range(19, 0, -1)]) for query in queries})
 
 
 def test_prior_weight_is_chosen_among_four() -> None:
+    """The judge is wrong and the first stage right, so the largest weight wins."""
     queries = [Query("q0", "?"), Query("q1", "?"), Query("unlabelled", "?")]
-    run = Run({query.query_id: Ranking(["d00", "d01"], [2, 1]) for query in queries})
-    docs = {"d00": Doc("d00", ""), "d01": Doc("d01", "")}
-    fit = fit_prior_weight(Weighted, queries, run, docs, QRELS, split="dev")  # type: ignore[arg-type]
-    assert (fit.value, fit.default, len(fit.curve)) == (2.0, 1.0, 4)
-    labelled = Qrels({"q0": {"d00": 1}, "q1": {"d00": 1}})
-    assert fit_prior_weight(Weighted, queries, run, docs, labelled, split="dev").n_queries == 2  # type: ignore[arg-type]
+    funnel = Funnel(Adamant(), rounds=["20"])  # type: ignore[arg-type]
+    fit = fit_prior_weight(funnel, queries, candidates("q0", "q1", "q2"), DOCS, QRELS, split="dev")
+    assert (fit.value, fit.default, fit.n_queries) == (2.0, 1.0, 2)
+    assert [value for value, _ in fit.curve] == [0.0, 0.5, 1.0, 2.0]
+    means = dict(fit.curve)
+    assert means[0.0] == 0.0 < means[2.0]
+    assert (funnel.prior, funnel.prior_weight) == ("scores", 1.0)  # it stays as it was
+
+
+def test_weights_of_strategies() -> None:
+    funnel = Funnel(Adamant(), prior_weight=2)  # type: ignore[arg-type]
+    assert with_prior_weight(funnel, 0).prior == "flat"
+    assert (with_prior_weight(funnel, 0.5).prior, with_prior_weight(funnel, 0.5).prior_weight) == ("scores", 0.5)
+    with pytest.raises(UsageError, match="0 or more"):
+        with_prior_weight(funnel, -1)
 
 
 def test_a_run_that_was_cut_short_fits_nothing() -> None:
-    run = Run({"q0": Ranking(["d00", "d01"], [2, 1])})
-    with pytest.raises(UsageError, match="calls: 3 of 3 used; nothing was fitted"):
+    with pytest.raises(UsageError, match="nothing was fitted"):
         fit_prior_weight(
-            lambda weight: Weighted(weight, complete=False),  # type: ignore[arg-type, return-value]
+            Funnel(Adamant(), rounds=["20"]),  # type: ignore[arg-type]
             [Query("q0", "?")],
-            run,
-            {},
+            candidates("q0"),
+            DOCS,
             QRELS,
             split="dev",
+            context=Context(budget=Budget(calls=1)),
         )
 
 
