@@ -24,7 +24,7 @@ WAIT_S = 0.005
 """How long a request waits for batch mates: requests of one strategy step arrive within a few milliseconds (ours)."""
 
 FAREWELL_S = 5.0
-"""How long the end of the process waits for the step under way (ours)."""
+"""How long an end waits for what is under way (ours)."""
 
 
 @dataclass(slots=True)
@@ -76,22 +76,25 @@ class MicroBatches(Generic[Question, Result]):
     def submit(self, question: Question) -> Future[Result]:
         """The answer to come; cancel it and it is not worked on any more."""
         job: Job[Question, Result] = Job(question)
-        self._current().jobs.put(job)
+        with self._lock:  # so that no job comes behind the end of its line
+            self._current().jobs.put(job)
         return job.future
 
     def close(self) -> None:
-        """End the thread after the step under way; jobs that wait are cancelled. A later request starts another."""
+        """End the thread once what it works on is done; jobs that wait are cancelled. A later request starts another.
+
+        Waits 5 s at most: cancel what is under way to end it sooner.
+        """
         with self._lock:
             line, self._line = self._line, None
         if line is not None:
             line.end()
 
     def _current(self) -> _Line[Question, Result]:
-        with self._lock:
-            if self._line is None or self._line.pid != os.getpid():
-                self._line = _Line(self._work, self._most, self._wait_s)
-                weakref.finalize(self, self._line.end)
-            return self._line
+        if self._line is None or self._line.pid != os.getpid():
+            self._line = _Line(self._work, self._most, self._wait_s)
+            weakref.finalize(self, self._line.end)
+        return self._line
 
 
 class _Line(Generic[Question, Result]):
@@ -114,13 +117,13 @@ class _Line(Generic[Question, Result]):
         if threading.current_thread() is not self._thread:
             self._thread.join(FAREWELL_S)
 
-    @property
-    def ending(self) -> bool:
-        return self._ending.is_set()
-
     def _serve(self) -> None:
-        while (first := self.jobs.get()) is not None and not self.ending:
-            batch = self._mates(first)
+        while (first := self.jobs.get()) is not None:
+            batch = [first] if self._ending.is_set() else self._mates(first)
+            if self._ending.is_set():
+                for job in batch:
+                    job.future.cancel()
+                continue
             wanted = [job for job in batch if not job.cancelled]
             if not wanted:
                 continue
@@ -130,9 +133,6 @@ class _Line(Generic[Question, Result]):
                 for job in wanted:
                     job.fail(error)
             del batch, wanted, first
-        while not self.jobs.empty():
-            if (left := self.jobs.get()) is not None:
-                left.future.cancel()
 
     def _mates(self, first: Job[Question, Result]) -> list[Job[Question, Result]]:
         batch = [first]

@@ -111,7 +111,7 @@ class Transformers:
         return self._calls.submit(self, self._send, request, context)
 
     def close(self) -> None:
-        """End the model's thread after the step under way; a later request starts another."""
+        """End the model's thread once what it is answering is done; a later request starts another."""
         self._line.close()
 
     async def _send(self, request: ChatRequest) -> Reply:

@@ -92,21 +92,29 @@ def load_model(files: CausalFiles, device: str | None) -> tuple[Any, Any]:
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModelForCausalLM
     except ImportError as error:
         raise MissingExtra("a language model in this process", "models", error) from error
     try:
         config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
         with _no_progress_bar():
-            model = AutoModelForCausalLM.from_pretrained(
+            model, loaded = AutoModelForCausalLM.from_pretrained(
                 files.folder,
                 config=config,
                 dtype=getattr(torch, files.dtype),
                 use_safetensors=True,
                 trust_remote_code=False,
+                output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"transformers can't load {files.folder} as a causal language model: {error}") from error
+    if loaded["missing_keys"]:
+        absent = sorted(loaded["missing_keys"])
+        raise ModelError(
+            f"{files.folder} is no whole causal language model: it lacks {len(absent)} tensors ({', '.join(absent[:3])}"
+            ", …), which would be filled with random numbers"
+        )
     try:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return model.eval().requires_grad_(False).to(place), place
