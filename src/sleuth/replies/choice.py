@@ -19,7 +19,7 @@ __all__ = ["Choice", "parse_choice"]
 CHOICE_KEYS = ("choice", "answer", "best", "most_relevant", "result", "output", "winner", *ID_KEYS)
 
 _LEADING = re.compile(
-    r"(?:(?:(?:final|my)\s+)?(?:answer|choice|output|result)|(?:the\s+)?(?:best|most\s+relevant)(?:\s+(?:passage|document))?"
+    r"(?:(?:the\s+|my\s+)?(?:final\s+)?(?:answer|choice|output|result)|(?:the\s+)?(?:best|most\s+relevant)(?:\s+(?:passage|document))?"
     r"|정답|답|선택|결과)\s*(:|\bis\b)\s*",
     re.IGNORECASE,
 )
@@ -85,10 +85,11 @@ def parse_choice(text: str | None, n: int, *, finish_reason: str | None = None) 
 
 def _named(part: str, n: int) -> tuple[int, bool] | None:
     """(the 1-based id that this text chooses, whether the text says nothing else)."""
-    for value in json_values(part):
-        one = _json_choice(value)
-        if one is not None:
-            return one, True
+    for alone in (True, False):
+        for value in json_values(part, in_prose=not alone):
+            one = _json_choice(value, alone)
+            if one is not None:
+                return one, True
     text = without_markup(part).strip()
     leading = _LEADING.match(text)
     core = (text[leading.end() :] if leading else text).strip(" \t\r\n\"'").removesuffix(".").rstrip()
@@ -103,10 +104,10 @@ def _named(part: str, n: int) -> tuple[int, bool] | None:
     return (mentioned.pop(), False) if len(mentioned) == 1 else None
 
 
-def _json_choice(value: Any) -> int | None:
-    """The choice in an object, or in a list of one object or string; `[3]` is left to the text around it."""
+def _json_choice(value: Any, alone: bool) -> int | None:
+    """The choice in an object or a list of one; the `[3]` of a sentence is no list but left to the text around it."""
     if isinstance(value, list):
-        return None if len(value) != 1 or isinstance(value[0], int) else _spelled(value[0])
+        return _spelled(value[0]) if len(value) == 1 and (alone or not isinstance(value[0], int)) else None
     key = next((key for key in CHOICE_KEYS if key in value), None)
     return None if key is None else _spelled(value[key])
 

@@ -7,6 +7,7 @@ read the thought for the trace, and `unclosed` to force an answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 __all__ = ["Thoughts", "answer_pairs", "split_thoughts"]
@@ -47,12 +48,12 @@ def split_thoughts(text: str) -> Thoughts:
     """
     if "<" not in text or _TAG.search(text) is None:
         return Thoughts(text)
-    rest, thoughts = _Scan(text).run() if "</" in text else (text, [])
+    kept = _Scan(text).run() if "</" in text else [(0, len(text))]
+    rest = "".join([text[start:end] for start, end in kept])
     begin = 0
     for closing in _CLOSING.finditer(rest):
         begin = closing.end()
-    if begin:
-        thoughts.insert(0, rest[:begin])
+    thoughts = list(_left_out(text, kept, begin))
     opened = _TAG.search(rest, begin)
     if opened is None:
         return Thoughts(rest[begin:], _joined(thoughts))
@@ -91,6 +92,18 @@ def _last_answer(text: str) -> int | None:
     return max((tag.start() for tag in _ANSWER.finditer(text) if not tag[1]), default=None)
 
 
+def _left_out(text: str, kept: list[tuple[int, int]], begin: int) -> Iterator[str]:
+    """What is not kept, in order, where the first `begin` characters of what is kept are not kept either."""
+    at = 0
+    for start, end in kept:
+        if begin >= end - start:
+            begin -= end - start
+            continue
+        yield text[at : start + begin]
+        at, begin = end, 0
+    yield text[at:]
+
+
 def _joined(thoughts: list[str]) -> str:
     return "\n".join(stripped for thought in thoughts if (stripped := _TAG.sub("", thought).strip()))
 
@@ -106,12 +119,12 @@ class _Scan:
     text: str
     kept: list[tuple[int, int]] = field(default_factory=list)
     at: int = 0
-    thoughts: list[str] = field(default_factory=list)
     closes: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     opened: dict[str, tuple[int, int]] = field(default_factory=dict)
     """The leftmost opening tag kept of each name: which range it begins in, and where. It has no close ahead."""
 
-    def run(self) -> tuple[str, list[str]]:
+    def run(self) -> list[tuple[int, int]]:
+        """The (start, end) of what is kept, in order."""
         for closing in _CLOSING.finditer(self.text):
             self.closes.setdefault(closing[1].lower(), []).append(closing.span())
         for ahead in self.closes.values():
@@ -123,14 +136,14 @@ class _Scan:
             name = tag[2].lower()
             if self._close_ahead(name, start):
                 self._keep(start)
-                self._jump(name, tag.end())
+                self._jump(name)
                 while self._seam():
                     pass
             elif name not in self.opened:
                 self._keep(start)
                 self.opened[name] = (len(self.kept), start)
         self._keep(len(self.text))
-        return "".join([self.text[start:end] for start, end in self.kept]), self.thoughts
+        return self.kept
 
     def _keep(self, end: int) -> None:
         if end > self.at:
@@ -144,10 +157,9 @@ class _Scan:
             ahead.pop()
         return bool(ahead)
 
-    def _jump(self, name: str, begin: int) -> None:
-        """Go behind the next closing tag of this name; what lies between was a thought."""
-        start, self.at = self.closes[name].pop()
-        self.thoughts.append(self.text[begin:start])
+    def _jump(self, name: str) -> None:
+        """Go behind the closing tag that `_close_ahead` found."""
+        self.at = self.closes[name].pop()[1]
 
     def _seam(self) -> bool:
         """Treat a tag that a deletion brought together; True if it took more away, so that there is a new seam."""
@@ -161,7 +173,7 @@ class _Scan:
             return True
         if not closing and self._close_ahead(name, end):
             self._cut(piece, start)
-            self._jump(name, end)
+            self._jump(name)
             return True
         if not closing:
             self.opened.setdefault(name, (piece, start))
