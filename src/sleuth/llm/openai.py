@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -48,7 +48,7 @@ CONNECT_S = 10.0
 """Longest wait for a connection (ours: a server that is there answers within its accept queue)."""
 
 RESERVED = ("model", "messages", "prompt", "stream", "n")
-"""Fields of a request that `extra_body` can't set: they are the request itself."""
+"""Fields of a request that can be neither set nor omitted: they are the request itself."""
 
 
 class OpenAI:
@@ -61,7 +61,7 @@ class OpenAI:
         server: Its kind, which says what it can do and how it is asked (`sleuth.llm.servers`).
         api_key: Default: `OPENAI_API_KEY`. A local server needs none, and then none is sent.
         identity: The user's own name for the model behind the address: it keys the cache instead of address, model,
-            revision and `extra_body`, so that two addresses of one model share their answers.
+            revision, `extra_body` and `omit`, so that two addresses of one model share their answers.
         revision: Which weights, where the server doesn't say: part of the identity.
         tokenizer: Path or name of the model's tokenizer: for token caps, and for counting where the server doesn't.
         family: The model's family as its card names it; a preset made for another one is refused.
@@ -73,7 +73,8 @@ class OpenAI:
         cache: "default" is the one that `SLEUTH_CACHE` names, None none.
         stream: Stream answers and close the stream once `</answer>` is there (`sleuth.llm.stream`).
         extra_body: Further fields of every request (`{"chat_template_kwargs": {"enable_thinking": False}}`); they win
-            over ours, and None removes a field (`{"temperature": None}` for a model that takes none).
+            over ours.
+        omit: Fields of ours that are not sent (`["temperature"]` for a model that takes none).
 
     Raises:
         UsageError: An argument makes no sense, or there is no address, or OpenAI's own without a key.
@@ -100,6 +101,7 @@ class OpenAI:
         cache: Cache | Literal["default"] | None = "default",
         stream: bool = False,
         extra_body: Mapping[str, Any] | None = None,
+        omit: Sequence[str] = (),
     ) -> None:
         self._server = server_named(server)
         if not model:
@@ -108,9 +110,9 @@ class OpenAI:
             raise UsageError(f"timeout_s must be positive, got {timeout_s}")
         self.base_url = _address(base_url, self._server)
         self._key = _checked_key(api_key, self.base_url)
-        self._extra = _checked_extra(extra_body)
+        self._extra, self._omit = _checked_extra(extra_body), _checked_omit(omit)
         self.model, self.server, self.name = model, server, model
-        self.identity = identity or _identity(self.base_url, model, revision, self._extra)
+        self.identity = identity or _identity(self.base_url, model, revision, self._extra, self._omit)
         self.tokenizer, self.family, self.price = tokenizer, family, price
         self.capabilities = _checked_capabilities(capabilities, self._server)
         self.timeout_s, self.stream = timeout_s, stream
@@ -234,8 +236,8 @@ class OpenAI:
             if request.prefill:
                 fields["messages"].append({"role": "assistant", "content": request.prefill})
             body = chat_body(self._server, self.capabilities, request, limit=self._limit)
-        body.update(self._extra)
-        fields["extra_body"] = {name: value for name, value in body.items() if value is not None}
+        body = {name: value for name, value in body.items() if name not in self._omit}
+        fields["extra_body"] = {**body, **self._extra}
         fields["extra_headers"] = self._headers()
         return fields
 
@@ -312,6 +314,15 @@ def _checked_extra(extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
     return extra
 
 
+def _checked_omit(omit: Sequence[str]) -> frozenset[str]:
+    if isinstance(omit, str):
+        raise UsageError(f"omit is a list of fields, got {omit!r}")
+    for name in omit:
+        if name in RESERVED:
+            raise UsageError(f"omit can't leave out {name!r}: it is part of the request itself")
+    return frozenset(omit)
+
+
 def _checked_capabilities(stated: Capabilities | None, server: Server) -> Capabilities:
     if stated is None:
         return server.capabilities
@@ -323,10 +334,11 @@ def _checked_capabilities(stated: Capabilities | None, server: Server) -> Capabi
     return stated
 
 
-def _identity(address: str, model: str, revision: str | None, extra: Mapping[str, Any]) -> str:
+def _identity(address: str, model: str, revision: str | None, extra: Mapping[str, Any], omit: frozenset[str]) -> str:
     parts = ["openai", address, model]
     if revision:
         parts.append(f"revision={revision}")
-    if extra:  # it may change every answer; hashed, because it may be long or hold what nobody should read
-        parts.append(f"extra={hashlib.sha256(orjson.dumps(extra, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]}")
+    if extra or omit:  # they may change every answer; hashed, because they may be long or hold what nobody should read
+        changes = orjson.dumps([extra, sorted(omit)], option=orjson.OPT_SORT_KEYS)
+        parts.append(f"changes={hashlib.sha256(changes).hexdigest()[:16]}")
     return " ".join(parts)
