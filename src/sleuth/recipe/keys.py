@@ -74,6 +74,7 @@ BACKENDS: Mapping[str, Entry] = {
             whole="concurrency",
             number="timeout_s",
             flag="stream",
+            list="omit",
             table="price capabilities extra_body",
         ),
     ),
