@@ -61,9 +61,10 @@ def deal(items: Sequence[int], window: int, rng: np.random.Generator) -> list[li
     """
     groups = -(-len(items) // window)
     windows: list[list[int]] = [[] for _ in range(groups)]
-    for start in range(0, len(items), max(groups, 1)):
-        for at, item in zip(rng.permutation(groups).tolist(), items[start : start + groups], strict=False):
-            windows[at].append(item)
+    blocks = -(-len(items) // groups) if groups else 0
+    seats = rng.permuted(np.tile(np.arange(groups), (blocks, 1)), axis=1).ravel().tolist()
+    for at, item in zip(seats, items, strict=False):
+        windows[at].append(item)
     return windows
 
 
