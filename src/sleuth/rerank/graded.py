@@ -13,7 +13,7 @@ from sleuth.replies.outcome import Outcome
 from sleuth.replies.score import GradeScale, parse_score
 from sleuth.rerank.answers import Answer, BadReplyPolicy
 from sleuth.rerank.asking import Asking
-from sleuth.rerank.label_scores import shares_of
+from sleuth.rerank.label_scores import one_token_spellings, shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
 from sleuth.rerank.verdicts import no_verdict, score_verdict
 from sleuth.types import Scale
@@ -84,7 +84,7 @@ class Graded:
         self.score_range = (template.scale.min, template.scale.max)
         self._scale = GradeScale(template.scale.min, template.scale.max, template.scale.label)
         self._grades = tuple(float(name) for name in template.labels)
-        self._answers = tuple(template.labels.values())
+        self._answers = one_token_spellings(template.labels, backend.tokenizer) if by == "expected" else ()
         self._labels = tuple(label for answer in self._answers for label in answer)
         if by == "expected":
             self._check_labels()

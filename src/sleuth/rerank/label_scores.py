@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sleuth.errors import UsageError
 from sleuth.llm.chat import Reply
+from sleuth.prompts.tokens import open_tokenizer
 
-__all__ = ["Shares", "shares_of"]
+__all__ = ["Shares", "one_token_spellings", "shares_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,36 @@ def shares_of(reply: Reply, answers: Sequence[Sequence[str]]) -> Shares:
 
 def _known(labels: Mapping[str, float], spellings: Sequence[str]) -> list[float]:
     return [value for label in dict.fromkeys(spellings) if not math.isnan(value := labels.get(label, math.nan))]
+
+
+def one_token_spellings(answers: Mapping[str, Sequence[str]], tokenizer: str | None) -> tuple[tuple[str, ...], ...]:
+    """Each answer's spellings that can be a first token: those of one token, each token once.
+
+    A preset lists spellings for many tokenizers; " 4" is one token of some and two of others, and some read "Yes" and
+    " Yes" as the same token, which must not count twice.
+
+    Args:
+        answers: Answer -> its spellings.
+        tokenizer: The model's; None keeps all spellings, and the server leaves out what it lacks.
+
+    Raises:
+        UsageError: An answer without a spelling of one token.
+    """
+    if tokenizer is None:
+        return tuple(tuple(dict.fromkeys(spellings)) for spellings in answers.values())
+    opened = open_tokenizer(tokenizer)
+    found = []
+    for answer, spellings in answers.items():
+        by_token: dict[int, str] = {}
+        for spelling in spellings:
+            ids = opened.encode(spelling, add_special_tokens=False).ids
+            # What it decodes to tells a word from the token for unknown words.
+            if len(ids) == 1 and opened.decode(ids).strip().casefold() == spelling.strip().casefold():
+                by_token.setdefault(ids[0], spelling)
+        if not by_token:
+            raise UsageError(
+                f"no spelling of {answer!r} is one token of {tokenizer}: {', '.join(map(repr, spellings))}; pass "
+                "labels of one token each, or read the answer as text (by='text')"
+            )
+        found.append(tuple(by_token.values()))
+    return tuple(found)

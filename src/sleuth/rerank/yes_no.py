@@ -13,7 +13,7 @@ from sleuth.replies.outcome import Outcome
 from sleuth.replies.score import YesNo, parse_score
 from sleuth.rerank.answers import Answer, BadReplyPolicy
 from sleuth.rerank.asking import Asking
-from sleuth.rerank.label_scores import shares_of
+from sleuth.rerank.label_scores import one_token_spellings, shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
 from sleuth.rerank.verdicts import no_verdict, score_verdict
 from sleuth.types import Scale
@@ -78,23 +78,25 @@ class YesNoJudge:
         template = self.asking.template
         own = None if labels is None else _checked_labels(labels)
         spellings = template.labels if own is None else own
-        self._answers = tuple(tuple(spellings.get(name, ())) for name in ("yes", "no"))
-        self._labels = tuple(dict.fromkeys(label for answer in self._answers for label in answer))
         self.backend = backend
         self.name = f"yes-no/{Path(template.name).stem}"
-        self.by = by or self._default_by()
+        self.by = by or self._default_by(bool(spellings))
+        self._answers: tuple[tuple[str, ...], ...] = ()
         if self.by == "logprob":
-            self._check_labels()
+            self._check_labels(bool(spellings))
+            in_order = {name: tuple(spellings[name]) for name in ("yes", "no")}
+            self._answers = one_token_spellings(in_order, backend.tokenizer)
+        self._labels = tuple(label for answer in self._answers for label in answer)
         self._words = _words(template, own) if self.by == "text" else YesNo()
 
-    def _default_by(self) -> Literal["logprob", "text"]:
+    def _default_by(self, has_labels: bool) -> Literal["logprob", "text"]:
         asking = self.asking
         begins = not asking.template.label_prefill or asking.can("prefill")
-        return "logprob" if self._labels and begins and asking.can("label_logprobs", at_least=2) else "text"
+        return "logprob" if has_labels and begins and asking.can("label_logprobs", at_least=2) else "text"
 
-    def _check_labels(self) -> None:
+    def _check_labels(self, has_labels: bool) -> None:
         template = self.asking.template
-        if not self._labels:
+        if not has_labels:
             raise UsageError(
                 f"prompt {template.name!r} names no labels, so there is nothing to take log-probabilities of; pass "
                 "labels={'yes': [...], 'no': [...]}, or by='text'"
