@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,26 @@ class Asking:
                 "or a name to the backend, or leave the cap out"
             )
         self.maker = PassageMaker(self.template, max_passage_tokens=max_passage_tokens, tokenizer=backend.tokenizer)
+        self.max_passage_tokens = max_passage_tokens
         self.decoding = Decoding(**self.template.decoding)
         self.name = f"{judge.lower()}/{Path(self.template.name).stem}"
         if self.template.prompt is not None:
             self.need("raw", f"prompt {self.template.name!r} is a raw prompt")
         elif self.template.prefill:
             self.need("prefill", f"prompt {self.template.name!r} begins the answer with {self.template.prefill!r}")
+
+    def settings(self) -> dict[str, Any]:
+        """What a manifest records: prompt and its hash, decoding, options, who answers; JSON-like."""
+        return {
+            "judge": self.name,
+            "prompt": self.template.name,
+            "prompt_digest": self.template.digest,
+            "decoding": {key: value for key, value in asdict(self.decoding).items() if value not in (None, ())},
+            "max_passage_tokens": self.max_passage_tokens,
+            "on_bad_reply": self.on_bad_reply,
+            "instruction": self.instruction,
+            "backend": self.backend.identity,
+        }
 
     # ── what is refused at construction ───────────────────────────────────────────────────────────
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sleuth.errors import UsageError
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
@@ -93,6 +94,10 @@ class Group:
         if not self.asking.usable(answer) or all(map(math.isnan, found.values)):
             return no_verdict(n, counts=facts.counts, note=facts.note, scored=True)
         return score_verdict(found.values, counts=facts.counts, note=facts.note)
+
+    def settings(self) -> dict[str, Any]:
+        """What a manifest records; JSON-like."""
+        return self.asking.settings()
 
     def output_tokens(self, case: Case) -> int:
         """About how many tokens the answer takes, as the template says."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sleuth.errors import UsageError
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
@@ -133,6 +133,10 @@ class Listwise:
             counts=facts.counts,
             note={**facts.note, "logprobs": [None if math.isnan(value) else round(value, 6) for value in values]},
         )
+
+    def settings(self) -> dict[str, Any]:
+        """What a manifest records; JSON-like."""
+        return {**self.asking.settings(), "by": self.by}
 
     def output_tokens(self, case: Case) -> int:
         """About how many tokens the answer takes: what the template says, 1 for a first token."""

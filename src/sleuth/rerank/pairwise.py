@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sleuth.errors import UsageError
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
@@ -119,6 +119,10 @@ class Pairwise:
         shares = shares_of(reply, [[name] for name in self.asking.template.identifiers(2)])
         answer = Answer(Outcome.OK if shares.known else Outcome.INVALID, label_missing=len(shares.missing))
         return (shares.values[order.index(0)] if shares.known else None), answer
+
+    def settings(self) -> dict[str, Any]:
+        """What a manifest records; JSON-like."""
+        return {**self.asking.settings(), "by": self.by}
 
     def output_tokens(self, case: Case) -> int:
         """About how many tokens the two answers take."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sleuth.errors import UsageError
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
@@ -102,6 +102,10 @@ class Setwise:
         if not best or not self.asking.usable(answer):
             return no_verdict(n, counts=facts.counts, note=note)
         return choice_verdict(best, counts=facts.counts, note=note)
+
+    def settings(self) -> dict[str, Any]:
+        """What a manifest records; JSON-like."""
+        return {**self.asking.settings(), "by": self.by}
 
     def output_tokens(self, case: Case) -> int:
         """About how many tokens the answer takes: 1 for log-probabilities, else what the template says."""

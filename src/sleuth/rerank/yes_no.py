@@ -131,6 +131,10 @@ class YesNoJudge:
             return no_verdict(1, counts=facts.counts, note=note, scored=True)
         return score_verdict([score], counts=facts.counts, note=note)
 
+    def settings(self) -> dict[str, Any]:
+        """What a manifest records; JSON-like."""
+        return {**self.asking.settings(), "by": self.by}
+
     def output_tokens(self, case: Case) -> int:
         """About how many tokens the answer takes: 1 for log-probabilities, else what the template says."""
         return self.asking.output_tokens(len(case.docs), labels=self.by == "logprob")

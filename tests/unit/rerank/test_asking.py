@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,16 @@ def test_control_tokens_in_documents_are_neutralized_and_counted(tokenizer: str)
 def test_odd_text_goes_through() -> None:
     odd = case_of("", "\0\ud800 \u202e", "🌊" * 1000, query="")
     assert verdict_of(Listwise(Silent()), odd, text("[3] > [2] > [1]")).order == (2, 1, 0)
+
+
+# ── the manifest ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_settings_say_what_decided_the_answers() -> None:
+    """Which prompt, byte for byte, and how it was decoded: a dropped temperature went unseen elsewhere for months."""
+    found = Listwise(Silent(), prompt="reasonrank", on_bad_reply="prior").settings()
+    assert found["judge"] == "listwise/reasonrank" and found["by"] == "text"
+    assert len(found["prompt_digest"]) == 64
+    assert found["decoding"] == {"max_tokens": 3172, "temperature": 0.0}
+    assert (found["on_bad_reply"], found["backend"]) == ("prior", "silent")
+    assert json.loads(json.dumps(found)) == found
