@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from math import ceil
 from pathlib import Path
-from typing import Any
 
-from sleuth.errors import ModelError
 from sleuth.llm.chat import ChatRequest
+from sleuth.prompts.tokens import open_tokenizer
 
 __all__ = [
     "LATIN_CHARACTERS",
     "MESSAGE_TOKENS",
     "WIDE_CHARACTERS",
     "estimate_tokens",
-    "open_tokenizer",
     "request_tokens",
 ]
 
@@ -40,10 +37,11 @@ def estimate_tokens(text: str, tokenizer: str | Path | None = None) -> int:
 
     Args:
         text: Any text; an empty one has 0.
-        tokenizer: A `tokenizer.json`, or a folder with one: the count is then exact, without special tokens.
+        tokenizer: The model's (`sleuth.prompts.tokens.open_tokenizer`): the count is then exact, without special tokens.
 
     Raises:
-        ModelError: The file is absent or not a tokenizer.
+        UsageError: There is no such tokenizer.
+        ModelError: What is there is no tokenizer.
     """
     if tokenizer is not None:
         clean = text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
@@ -56,40 +54,8 @@ def request_tokens(request: ChatRequest, tokenizer: str | Path | None = None) ->
     """Tokens that a request is read as: all messages with what a template adds, or the raw prompt; and the prefill.
 
     Raises:
-        ModelError: As of `estimate_tokens`.
+        UsageError, ModelError: As of `estimate_tokens`.
     """
     texts = [message.content for message in request.messages]
     added = MESSAGE_TOKENS * (len(texts) + 1) if texts else 0  # one more opens the answer
     return added + sum(estimate_tokens(text, tokenizer) for text in (*texts, request.prompt or "", request.prefill))
-
-
-def open_tokenizer(path: str | Path) -> Any:
-    """A `tokenizers.Tokenizer` that neither cuts nor pads, and reads special tokens as text; opened once.
-
-    Args:
-        path: A `tokenizer.json`, or a folder with one.
-
-    Raises:
-        ModelError: The file is absent or not a tokenizer.
-    """
-    file = Path(path).expanduser()
-    return _opened((file / "tokenizer.json" if file.is_dir() else file).absolute())
-
-
-@lru_cache(maxsize=8)
-def _opened(path: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    if not path.is_file():
-        raise ModelError(
-            f"there is no tokenizer at {path}; name a tokenizer.json or a folder with one (the checkpoint's repository "
-            "has it), or leave the tokenizer out to estimate from characters"
-        )
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception for a file that it can't read
-        raise ModelError(f"{path} is not a tokenizer: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer

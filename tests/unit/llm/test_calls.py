@@ -209,7 +209,7 @@ class TestCache:
             assert (reply.text, reply.reasoning) == ("cut �", "� half")
 
     def test_a_request_that_is_no_text_is_refused(self, cache: Cache) -> None:
-        with pytest.raises(UsageError, match="query 'q7'.*surrogate"):
+        with pytest.raises(UsageError, match=r"query 'q7'.*surrogate"):
             result(Scripted(lambda _: "x", cache=cache).submit(ask("\ud800", query_id="q7")))
 
     def test_ids_with_halves_of_characters_are_kept_somehow(self, cache: Cache) -> None:
