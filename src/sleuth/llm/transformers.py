@@ -68,6 +68,10 @@ class Transformers:
         UnknownName, UsageError: Another dtype; a revision of a folder; numbers below 1.
     """
 
+    tokenizer: str | None
+    family: str | None
+    price: Price | None
+
     capabilities = Capabilities(raw=True, prefill=True, label_logprobs=EVERY_LABEL, choices=True, seed=True)
 
     def __init__(

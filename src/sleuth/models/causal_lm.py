@@ -286,8 +286,8 @@ class CausalLM:
                 cache = growing(self._config, pairs)
                 self._read([ids[known:]], cache)
                 pairs = pairs_of(cache)
-            if len(ids) * token_bytes(self._config, self._item_bytes) <= HELD_BYTES:
-                self._held = (ids, pairs)
+                if len(ids) * token_bytes(self._config, self._item_bytes) <= HELD_BYTES:
+                    self._held = (ids, pairs)
             return pairs, known
 
     def _read(self, ids: Sequence[Sequence[int]], cache: Any, *, mask: Any = None, positions: Any = None) -> Any:

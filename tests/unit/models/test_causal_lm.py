@@ -92,6 +92,10 @@ def test_a_shared_beginning_is_computed_once_and_kept(make_causal, monkeypatch):
     assert again.cached_tokens == 130 and again.prompt_tokens == len(SHARED[0])
     np.testing.assert_allclose(again.labels, first[0].labels, atol=1e-5)
     read.clear()
+    answers(lm, [TokenRequest((*SHARED[0][:80], 7, 8), labels=(1,))])
+    answers(lm, requests[1:2])
+    assert read == [(1, 2), (1, rest[1])], "half of it can be read too, and the whole stays"
+    read.clear()
     answers(lm, [TokenRequest((5, *SHARED[0]), labels=(1,))])
     assert read == [(1, len(SHARED[0]) + 1)], "another beginning is not mistaken for it"
 
@@ -116,6 +120,17 @@ def _count_tokens(lm, monkeypatch):
 
     monkeypatch.setattr(lm, "_read", counted)
     return read
+
+
+def test_scoring_leaves_nothing_behind_but_the_shared_beginning(make_causal):
+    lm = CausalLM(make_causal(), device="cpu")
+    lm.label_logprobs([*SHARED, *RAGGED], [1])
+    ids, pairs = lm._held
+    assert len(ids) == 130
+    for keys, values in pairs:
+        for tensor in (keys, values):
+            assert tensor.shape == (1, 2, 130, 12)
+            assert tensor.untyped_storage().nbytes() == 2 * 130 * 12 * 4, "and not a view of something larger"
 
 
 def test_no_logits_of_the_whole_prompt_and_no_mask(make_causal):
