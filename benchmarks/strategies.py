@@ -17,7 +17,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,20 @@ class Entry:
     judge: dict[str, Any]
     settings: bool = False
     """Also measured at all settings of the judge."""
+    most_seeds: int = 1000
+    """Many calls: fewer seeds do, marked in the table."""
 
 
 def _entry(
-    name: str, make: Callable[..., Strategy], *, settings: bool = False, judge: Any = None, **options: Any
+    name: str,
+    make: Callable[..., Strategy],
+    *,
+    settings: bool = False,
+    judge: Any = None,
+    most_seeds: int = 1000,
+    **options: Any,
 ) -> Entry:
-    return Entry(name, lambda simulated: make(simulated, **options), judge or {}, settings)
+    return Entry(name, lambda simulated: make(simulated, **options), judge or {}, settings, most_seeds)
 
 
 CHOICE, SCORES = {"kind": "choice"}, {"kind": "scores"}
@@ -78,9 +86,9 @@ ENTRIES = (
     _entry("self-consistency of the top 20, 5 samples", SelfConsistency),
     _entry("self-consistency, Kemeny", SelfConsistency, aggregate="kemeny"),
     _entry("heap, 20 a call (choices)", Heap, judge=CHOICE),
-    _entry("heap, 4 a call (choices)", Heap, size=4, judge=CHOICE),
-    _entry("score and sort, one by one", ScoreAndSort, judge={**SCORES, "max_docs": 1}),
-    _entry("score and sort, grades 0-5", ScoreAndSort, judge={**SCORES, "max_docs": 1, "grades": 5}),
+    _entry("heap, 4 a call (choices)", Heap, size=4, judge=CHOICE, most_seeds=2),
+    _entry("score and sort, one by one", ScoreAndSort, judge={**SCORES, "max_docs": 1}, most_seeds=2),
+    _entry("score and sort, grades 0-5", ScoreAndSort, judge={**SCORES, "max_docs": 1, "grades": 5}, most_seeds=2),
     _entry("groups of 20, 2 epochs", Groups, judge=SCORES),
     _entry("uncertainty, 9 calls", Uncertainty, settings=True),
     _entry("uncertainty, 20 calls", Uncertainty, calls=20),
@@ -105,6 +113,7 @@ class Lists:
     qrels: Qrels
     run: Run
     task_of: list[int]
+    _models: dict[tuple[str, int], OracleModel] = field(default_factory=dict)
 
     @classmethod
     def read(cls, data: Path) -> Lists:
@@ -123,6 +132,14 @@ class Lists:
                 lists[name] = run[query_id].without(excluded.get(query_id, ()))
                 task_of.append(number)
         return cls(Qrels(labels), Run(lists), task_of)
+
+    def model(self, preset: str, seed: int) -> OracleModel:
+        """The judge of a setting and seed; what it has drawn is kept while the setting stays."""
+        if (preset, seed) not in self._models:
+            if any(other != preset for other, _ in self._models):
+                self._models.clear()
+            self._models[preset, seed] = OracleModel(self.qrels, self.run, preset=preset, seed=seed)
+        return self._models[preset, seed]
 
     def macro(self, values: Floats) -> float:
         """Mean over tasks of means over queries, x 100."""
@@ -164,7 +181,7 @@ def measure(lists: Lists, entry: Entry, *, preset: str = "mid", seeds: Sequence[
     """Run a strategy on all queries, once a seed; the seed draws judge and strategy alike."""
     values, costs = [], []
     for seed in seeds:
-        model = OracleModel(lists.qrels, lists.run, preset=preset, seed=seed)
+        model = lists.model(preset, seed)
         strategy = entry.make(SimulatedJudge(model, **{**entry.judge, **judge}))
         ranked: dict[str, Ranking] = {}
         for query_id, ranking in lists.run.items():
@@ -187,16 +204,19 @@ def strategies_table(lists: Lists, seeds: Sequence[int]) -> list[str]:
     first = evaluate(lists.qrels, {"it": lists.run}, MEASURES)
     start = [lists.macro(column) for column in first.values["it"].T]
     rows.append(f"| first stage | 0 | 0 | 0 | 0 | {start[0]:.1f} | {start[1]:.1f} | | |")
-    reference = measure(lists, next(e for e in ENTRIES if e.name == REFERENCE), seeds=seeds)
+    reference = next(entry for entry in ENTRIES if entry.name == REFERENCE)
+    sliding = {len(seeds): measure(lists, reference, seeds=seeds)}
     for entry in ENTRIES:
-        began = time.perf_counter()
-        found = measure(lists, entry, seeds=seeds)
-        change = found.ndcg - reference.ndcg
+        began, own = time.perf_counter(), seeds[: entry.most_seeds]
+        if len(own) not in sliding:
+            sliding[len(own)] = measure(lists, reference, seeds=own)
+        found = sliding[len(own)] if entry is reference else measure(lists, entry, seeds=own)
+        change = found.ndcg - sliding[len(own)].ndcg
         low, high = lists.interval(change)
         told = "–" if entry.name == REFERENCE else f"{lists.macro(change):+.2f} [{low:+.1f}, {high:+.1f}]"
         won = "–" if entry.name == REFERENCE else str(lists.won(change))
         rows.append(
-            f"| {entry.name} | {found.calls:.3g} | {found.shown:.3g} | {found.depth:.2g} | {found.seconds:.2f} "
+            f"| {entry.name}{f' ({len(own)} seeds)' if len(own) < len(seeds) else ''} | {found.calls:.3g} | {found.shown:.3g} | {found.depth:.2g} | {found.seconds:.2f} "
             f"| {lists.macro(found.ndcg):.1f} | {lists.macro(found.recall):.1f} | {told} | {won} |"
         )
         sys.stderr.write(f"{rows[-1]} {time.perf_counter() - began:.0f} s\n")
@@ -205,16 +225,18 @@ def strategies_table(lists: Lists, seeds: Sequence[int]) -> list[str]:
 
 def settings_table(lists: Lists, seeds: Sequence[int]) -> list[str]:
     """The main strategies at every setting of the judge, and with bad and broken-off answers; nDCG@10."""
-    faults = {"5 % bad": {"malformed": 0.05}, "10 % cut": {"truncated": 0.1}}
-    columns: list[tuple[str, str, dict[str, float]]] = [(name, name, {}) for name in PRESETS]
-    columns += [(name, "mid", options) for name, options in faults.items()]
+    names = [name for name in PRESETS if name not in ("fickle", "stubborn", "length")]
+    columns: list[tuple[str, str, dict[str, float]]] = [(name, name, {}) for name in names]
+    columns += [("5 % bad", "mid", {"malformed": 0.05}), ("10 % cut", "mid", {"truncated": 0.1})]
+    table: dict[str, list[str]] = {entry.name: [] for entry in ENTRIES if entry.settings}
+    for name, preset, options in columns:
+        for entry in ENTRIES:
+            if entry.settings:
+                found = measure(lists, entry, preset=preset, seeds=seeds, **options)
+                table[entry.name].append(f"{lists.macro(found.ndcg):.1f}")
+        sys.stderr.write(f"{name}: {', '.join(row[-1] for row in table.values())}\n")
     rows = ["| strategy | " + " | ".join(name for name, _, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for entry in ENTRIES:
-        if entry.settings:
-            found = [measure(lists, entry, preset=preset, seeds=seeds, **options) for _, preset, options in columns]
-            rows.append(f"| {entry.name} | " + " | ".join(f"{lists.macro(one.ndcg):.1f}" for one in found) + " |")
-            sys.stderr.write(f"{rows[-1]}\n")
-    return rows
+    return rows + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in table.items()]
 
 
 def main() -> int:
