@@ -130,7 +130,8 @@ class Pipeline:
         check_depth(depth)
         check_queries(queries)
         context = Context.of(context)
-        manifest = Manifest.begin("pipeline", seed=context.seed, settings={"depth": depth})
+        told = {name: stage.settings() for name, stage in self.stage_names().items() if hasattr(stage, "settings")}
+        manifest = Manifest.begin("pipeline", seed=context.seed, settings={"depth": depth, "stages": told})
         stages: dict[str, StageResult] = {}
         asked = tuple(queries)
         if self.rewriter is not None:

@@ -122,7 +122,7 @@ STAGE = _keys(text="judge strategy name query_view", whole="depth")
 
 _CHAT = _keys(
     required="llm",
-    text="llm prompt on_bad_reply instruction",
+    text="llm prompt on_bad_reply on_too_long instruction",
     whole="max_passage_tokens",
     flag="force",
 )

@@ -29,9 +29,10 @@ from sleuth.replies.outcome import Outcome
 from sleuth.replies.thoughts import split_thoughts
 from sleuth.rerank.parts import Case
 
-__all__ = ["Answer", "BadReplyPolicy", "bad_reply", "counts_of", "note_of", "thought_of"]
+__all__ = ["Answer", "BadReplyPolicy", "TooLongPolicy", "bad_reply", "counts_of", "note_of", "thought_of"]
 
 BadReplyPolicy = Literal["retry", "prior", "raise"]
+TooLongPolicy = Literal["raise", "cut"]
 
 MISLEADING = "order_of_mention"
 """The repair that makes an answer bad: its ids stand in prose, where their order may mean nothing."""

@@ -13,7 +13,7 @@ from sleuth.prompts.instructions import instruction_for, instruction_tasks
 from sleuth.prompts.passages import Passage, PassageMaker
 from sleuth.prompts.render import render_prompt
 from sleuth.prompts.template import ReplyKind, Template, list_templates, load_template
-from sleuth.rerank.answers import Answer, BadReplyPolicy, bad_reply, counts_of, note_of
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy, bad_reply, counts_of, note_of
 from sleuth.rerank.forcing import closed_thought, opened_thought
 from sleuth.rerank.parts import Again, Case
 
@@ -40,6 +40,8 @@ class Asking:
         judge: The judge's name in messages ("Listwise").
         reply: The kind of reply that the judge reads; another template is refused.
         max_passage_tokens: Longest passage in tokens of the backend's tokenizer; None cuts nothing.
+        on_too_long: What follows a request that is longer than the model reads: raise ContextTooLong, or cut all
+            passages of the comparison to one length and ask again.
         on_bad_reply: What follows an answer that is invalid, unfinished, or names its ids in prose: ask once more,
             keep the prior order, or raise.
         instruction: Goes into the template's `{instruction}` instead of the query's own; None: the query's, else
@@ -52,7 +54,7 @@ class Asking:
 
     Raises:
         UsageError: No backend; a template for other replies or another family; a cap without a tokenizer; an
-            instruction that the template has no place for; an unknown `on_bad_reply`.
+            instruction that the template has no place for; an unknown policy.
         CapabilityMissing: The template is a raw prompt, or begins the answer, and the backend can't.
     """
 
@@ -65,6 +67,7 @@ class Asking:
         reply: ReplyKind,
         max_passage_tokens: int | None,
         on_bad_reply: BadReplyPolicy,
+        on_too_long: TooLongPolicy,
         instruction: str | None,
         force: bool,
     ) -> None:
@@ -74,6 +77,9 @@ class Asking:
             )
         if on_bad_reply not in ("retry", "prior", "raise"):
             raise UsageError(f"on_bad_reply must be 'retry', 'prior' or 'raise', got {on_bad_reply!r}")
+        if on_too_long not in ("raise", "cut"):
+            raise UsageError(f"on_too_long must be 'raise' or 'cut', got {on_too_long!r}")
+        self.on_too_long = on_too_long
         self.backend, self.judge, self.on_bad_reply, self.instruction = backend, judge, on_bad_reply, instruction
         self.template = load_template(prompt)
         self._check_template(reply, force)
@@ -100,6 +106,7 @@ class Asking:
             "decoding": {key: value for key, value in asdict(self.decoding).items() if value not in (None, ())},
             "max_passage_tokens": self.max_passage_tokens,
             "on_bad_reply": self.on_bad_reply,
+            "on_too_long": self.on_too_long,
             "instruction": self.instruction,
             "backend": self.backend.identity,
         }
@@ -182,7 +189,7 @@ class Asking:
         rendered = render_prompt(
             template,
             query=case.query_text,
-            passages=[self.maker.of(doc) for doc in docs],
+            passages=[_cut(self.maker.of(doc), case.longest) for doc in docs],
             instruction=self._instruction_of(case),
             control_tokens=self.maker.control_tokens,
         )
@@ -285,3 +292,10 @@ class Asking:
     def output_tokens(self, n: int, *, labels: bool = False) -> int:
         """About how many tokens one answer about n documents takes."""
         return 1 if labels else self.template.output_tokens.of(n)
+
+
+def _cut(passage: Passage, longest: int | None) -> Passage:
+    """The passage's first `longest` characters."""
+    if longest is None or len(passage.text) <= longest:
+        return passage
+    return replace(passage, text=passage.text[:longest], truncated=True)

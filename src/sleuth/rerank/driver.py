@@ -13,17 +13,19 @@ import queue
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sleuth.context import Context, Task
-from sleuth.errors import DeadlineExceeded, Stopped, UsageError
+from sleuth.errors import ContextTooLong, DeadlineExceeded, Stopped, UsageError
 from sleuth.llm.chat import ChatRequest, Reply
 from sleuth.rerank.parts import Again, Ask, Case, ChatJudge, Comparison, LocalJudge, Order, Steps, Verdict
 from sleuth.types import Doc, Query
 
 __all__ = ["Walk", "drive"]
 
+SHORTEST_CUT = 64
+"""Characters below which no passage is cut to fit a model: less says nothing about a document (ours)."""
 LOCAL_DOCS = 4_096
 """Documents that a judge in process gets at a time: enough for batches of like lengths, little memory (ours)."""
 
@@ -248,6 +250,9 @@ class _Chat:
             self._drop(ticket)
         except CancelledError:
             self._drop(ticket)
+        except ContextTooLong as error:
+            self._drop(ticket)
+            self._shorten(question, error)
         except Exception as error:  # noqa: BLE001 (whatever a backend raises ends the stage, after the calls in flight)
             self.error = self.error or error
             self._drop(ticket)
@@ -255,6 +260,24 @@ class _Chat:
             if all(reply is not None for reply in question.replies):
                 del self.questions[ticket]
                 self._read(question)
+
+    def _shorten(self, question: _Question, error: ContextTooLong) -> None:
+        """Ask again with all passages cut to one length, where the judge wants that."""
+        case = question.case
+        longest = case.longest or max((len(doc.full_text) for doc in case.docs), default=0)
+        if getattr(self.judge, "on_too_long", "raise") != "cut" or longest // 2 < SHORTEST_CUT:
+            self.error = self.error or error
+            return
+        if self._stopped():
+            return
+        self.counts["cut"] += 1
+        shorter = replace(case, longest=longest // 2)
+        requests = tuple(
+            replace(request, ask=asked.ask)
+            for request, asked in zip(self.judge.requests(shorter), question.requests, strict=True)
+        )
+        rounds = question.rounds + 1
+        self._send(_Question(question.walk, question.place, shorter, requests, [None] * len(requests), rounds))
 
     def _read(self, question: _Question) -> None:
         replies = [reply for reply in question.replies if reply is not None]

@@ -11,7 +11,7 @@ from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
 from sleuth.prompts.template import Template
 from sleuth.replies.outcome import Outcome
 from sleuth.replies.score import GradeScale, parse_score
-from sleuth.rerank.answers import Answer, BadReplyPolicy
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.label_scores import one_token_spellings, shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
@@ -39,6 +39,8 @@ class Graded:
         max_passage_tokens: Longest passage, in tokens of the backend's tokenizer; None cuts nothing.
         on_bad_reply: After an answer without a grade on the scale: "retry" (once, then there is no score),
             "prior" or "raise". A grade beyond the scale is none; it is never clamped.
+        on_too_long: A request longer than the model reads is an error ("raise"), or all passages of the comparison are
+            cut to one length and it is asked again ("cut"; counted as `cut`).
         instruction: For the template's `{instruction}`; None: the query's, its task's, the template's.
         force: Use a template made for another family of models.
 
@@ -62,6 +64,7 @@ class Graded:
         by: Literal["text", "expected"] = "text",
         max_passage_tokens: int | None = None,
         on_bad_reply: BadReplyPolicy = "retry",
+        on_too_long: TooLongPolicy = "raise",
         instruction: str | None = None,
         force: bool = False,
     ) -> None:
@@ -72,6 +75,7 @@ class Graded:
             reply="grade",
             max_passage_tokens=max_passage_tokens,
             on_bad_reply=on_bad_reply,
+            on_too_long=on_too_long,
             instruction=instruction,
             force=force,
         )
@@ -80,6 +84,7 @@ class Graded:
         template = self.asking.template
         if template.scale is None:
             raise UsageError(f"prompt {template.name!r} has no [scale]")
+        self.on_too_long = on_too_long
         self.backend, self.name, self.by = backend, self.asking.name, by
         self.score_range = (template.scale.min, template.scale.max)
         self._scale = GradeScale(template.scale.min, template.scale.max, template.scale.label)

@@ -11,7 +11,7 @@ from sleuth.errors import UsageError
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
 from sleuth.prompts.template import Template
 from sleuth.replies.grades import parse_grades
-from sleuth.rerank.answers import Answer, BadReplyPolicy
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
 from sleuth.rerank.verdicts import no_verdict, score_verdict
@@ -34,6 +34,8 @@ class Group:
         max_passage_tokens: Longest passage, in tokens of the backend's tokenizer; None cuts nothing.
         on_bad_reply: After an answer that holds no scores or was cut: "retry" (once; then the scores it holds count),
             "prior" or "raise".
+        on_too_long: A request longer than the model reads is an error ("raise"), or all passages of the comparison are
+            cut to one length and it is asked again ("cut"; counted as `cut`).
         instruction: For the template's `{instruction}`; None: the query's, its task's, the template's.
         force: Use a template made for another family of models.
 
@@ -54,6 +56,7 @@ class Group:
         prompt: str | Path | Template = "group",
         max_passage_tokens: int | None = None,
         on_bad_reply: BadReplyPolicy = "retry",
+        on_too_long: TooLongPolicy = "raise",
         instruction: str | None = None,
         force: bool = False,
     ) -> None:
@@ -64,12 +67,14 @@ class Group:
             reply="grades",
             max_passage_tokens=max_passage_tokens,
             on_bad_reply=on_bad_reply,
+            on_too_long=on_too_long,
             instruction=instruction,
             force=force,
         )
         template = self.asking.template
         if template.scale is None:
             raise UsageError(f"prompt {template.name!r} has no [scale]")
+        self.on_too_long = on_too_long
         self.backend, self.name = backend, self.asking.name
         self.min_docs, self.max_docs = template.min_passages, template.max_passages
         self.score_range = (template.scale.min, template.scale.max)

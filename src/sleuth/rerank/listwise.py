@@ -13,7 +13,7 @@ from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
 from sleuth.prompts.template import Template
 from sleuth.replies.outcome import Outcome
 from sleuth.replies.permutation import parse_permutation
-from sleuth.rerank.answers import Answer, BadReplyPolicy
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
 from sleuth.rerank.verdicts import no_verdict, order_verdict
@@ -36,6 +36,8 @@ class Listwise:
         max_passage_tokens: Longest passage, in tokens of the backend's tokenizer; None cuts nothing.
         on_bad_reply: After an invalid or unfinished answer, or one that names documents in prose: "retry" (once;
             then an unfinished answer counts as far as it goes, others not at all), "prior" or "raise".
+        on_too_long: A request longer than the model reads is an error ("raise"), or all passages of the comparison are
+            cut to one length and it is asked again ("cut"; counted as `cut`).
         instruction: For the template's `{instruction}`; None: the query's, its task's, the template's.
         force: Use a template made for another family of models.
 
@@ -54,6 +56,7 @@ class Listwise:
         by: Literal["text", "first-token"] = "text",
         max_passage_tokens: int | None = None,
         on_bad_reply: BadReplyPolicy = "retry",
+        on_too_long: TooLongPolicy = "raise",
         instruction: str | None = None,
         force: bool = False,
     ) -> None:
@@ -64,11 +67,13 @@ class Listwise:
             reply="permutation",
             max_passage_tokens=max_passage_tokens,
             on_bad_reply=on_bad_reply,
+            on_too_long=on_too_long,
             instruction=instruction,
             force=force,
         )
         if by not in ("text", "first-token"):
             raise UsageError(f"by must be 'text' or 'first-token', got {by!r}")
+        self.on_too_long = on_too_long
         self.backend, self.name, self.by = backend, self.asking.name, by
         template = self.asking.template
         self.min_docs, self.max_docs = template.min_passages, template.max_passages

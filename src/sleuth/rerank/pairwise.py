@@ -11,7 +11,7 @@ from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
 from sleuth.prompts.template import Template
 from sleuth.replies.choice import parse_choice
 from sleuth.replies.outcome import Outcome
-from sleuth.rerank.answers import Answer, BadReplyPolicy
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.label_scores import shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
@@ -40,6 +40,8 @@ class Pairwise:
         max_passage_tokens: Longest passage, in tokens of the backend's tokenizer; None cuts nothing.
         on_bad_reply: After an answer that chooses nothing: "retry" (once), "prior" or "raise". A comparison needs
             both answers: one order alone would be the judgement of a place as much as of a document.
+        on_too_long: A request longer than the model reads is an error ("raise"), or all passages of the comparison are
+            cut to one length and it is asked again ("cut"; counted as `cut`).
         instruction: For the template's `{instruction}`; None: the query's, its task's, the template's.
         force: Use a template made for another family of models.
 
@@ -61,6 +63,7 @@ class Pairwise:
         by: Literal["text", "logprob"] = "text",
         max_passage_tokens: int | None = None,
         on_bad_reply: BadReplyPolicy = "retry",
+        on_too_long: TooLongPolicy = "raise",
         instruction: str | None = None,
         force: bool = False,
     ) -> None:
@@ -71,6 +74,7 @@ class Pairwise:
             reply="choice",
             max_passage_tokens=max_passage_tokens,
             on_bad_reply=on_bad_reply,
+            on_too_long=on_too_long,
             instruction=instruction,
             force=force,
         )
@@ -79,6 +83,7 @@ class Pairwise:
         template = self.asking.template
         if template.min_passages > 2 or (template.max_passages or 2) < 2:
             raise UsageError(f"Pairwise shows two passages, prompt {template.name!r} can't")
+        self.on_too_long = on_too_long
         self.backend, self.name, self.by = backend, self.asking.name, by
         if by == "logprob":
             self.asking.need_letters("logprob")

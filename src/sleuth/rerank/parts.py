@@ -155,6 +155,7 @@ class Case:
         docs: The documents in the order of `comparison.doc_ids`.
         comparison: What is compared.
         stage: The stage's name, for tags.
+        longest: Characters of a passage at most, after the request was too long for the model; None cuts nothing.
     """
 
     query: Query
@@ -162,6 +163,7 @@ class Case:
     docs: tuple[Doc, ...]
     comparison: Comparison
     stage: str = ""
+    longest: int | None = None
 
 
 @runtime_checkable
@@ -175,6 +177,9 @@ class ChatJudge(Protocol):
         max_docs: Documents of one comparison at most; 1 for a pointwise judge, None without limit.
         min_docs: Fewest documents of one comparison: 1, or 2 for judges that only compare.
         backend: Who answers.
+
+    A judge with an attribute `on_too_long = "cut"` shows passages of at most `Case.longest` characters; the driver sets
+    that, equally for all passages of a comparison, where a request was longer than the model reads.
     """
 
     name: str

@@ -11,7 +11,7 @@ from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
 from sleuth.prompts.template import Template
 from sleuth.replies.choice import parse_choice
 from sleuth.replies.outcome import Outcome
-from sleuth.rerank.answers import Answer, BadReplyPolicy
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.label_scores import shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
@@ -33,6 +33,8 @@ class Setwise:
         max_passage_tokens: Longest passage, in tokens of the backend's tokenizer; None cuts nothing.
         on_bad_reply: After an answer that chooses nothing: "retry" (once, then there is no choice), "prior" or
             "raise".
+        on_too_long: A request longer than the model reads is an error ("raise"), or all passages of the comparison are
+            cut to one length and it is asked again ("cut"; counted as `cut`).
         instruction: For the template's `{instruction}`; None: the query's, its task's, the template's.
         force: Use a template made for another family of models.
 
@@ -51,6 +53,7 @@ class Setwise:
         by: Literal["text", "logprob"] = "text",
         max_passage_tokens: int | None = None,
         on_bad_reply: BadReplyPolicy = "retry",
+        on_too_long: TooLongPolicy = "raise",
         instruction: str | None = None,
         force: bool = False,
     ) -> None:
@@ -61,12 +64,14 @@ class Setwise:
             reply="choice",
             max_passage_tokens=max_passage_tokens,
             on_bad_reply=on_bad_reply,
+            on_too_long=on_too_long,
             instruction=instruction,
             force=force,
         )
         if by not in ("text", "logprob"):
             raise UsageError(f"by must be 'text' or 'logprob', got {by!r}")
         template = self.asking.template
+        self.on_too_long = on_too_long
         self.backend, self.name, self.by = backend, self.asking.name, by
         self.min_docs, self.max_docs = max(2, template.min_passages), template.max_passages
         if by == "logprob":

@@ -60,10 +60,15 @@ def rerank_run(
     if reason:
         counts["unfinished_queries"] = sum(not walk.ended for walk in walks)
     ranked = {walk.query.query_id: _ranking(given[walk.query.query_id], walk.order, stage) for walk in walks}
-    truncations = {name: counts.pop(name) for name in ("truncated",) if name in counts}
+    truncations = {}
+    for name in ("truncated", "neutralized"):  # judges count a document in every comparison; here it counts once
+        counts.pop(name, None)
+        if docs_named := {doc_id for walk in walks for event in walk.trace for doc_id in event.get(name, ())}:
+            truncations[name] = len(docs_named)
+    counts["neutralized"] = truncations.pop("neutralized", 0)
     return StageResult(
         Run({query.query_id: ranked[query.query_id] for query in queries}, name=run.name),
-        counts=dict(counts),
+        counts={name: n for name, n in counts.items() if n or name == "serial_depth"},
         truncations=truncations,
         trace={walk.query.query_id: walk.trace for walk in walks},
         complete=not reason,

@@ -60,7 +60,8 @@ class Strategy:
     def settings(self) -> dict[str, Any]:
         """What a manifest records: the strategy's and the judge's settings, JSON-like."""
         own = {key: value for key, value in vars(self).items() if key != "judge" and not key.startswith("_")}
-        return {"strategy": type(self).__name__, **own, "judge": self.judge.name}
+        tell = getattr(self.judge, "settings", None)
+        return {"strategy": type(self).__name__, **own, "judge": tell() if callable(tell) else self.judge.name}
 
     def rerank(
         self,

@@ -11,7 +11,7 @@ from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
 from sleuth.prompts.template import Template
 from sleuth.replies.outcome import Outcome
 from sleuth.replies.score import YesNo, parse_score
-from sleuth.rerank.answers import Answer, BadReplyPolicy
+from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.label_scores import one_token_spellings, shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
@@ -39,6 +39,8 @@ class YesNoJudge:
             up, and words that a written answer may use.
         max_passage_tokens: Longest passage, in tokens of the backend's tokenizer; None cuts nothing.
         on_bad_reply: After an answer without a yes or no: "retry" (once, then there is no score), "prior" or "raise".
+        on_too_long: A request longer than the model reads is an error ("raise"), or all passages of the comparison are
+            cut to one length and it is asked again ("cut"; counted as `cut`).
         instruction: For the template's `{instruction}`; None: the query's, its task's, the template's.
         force: Use a template made for another family of models.
 
@@ -60,6 +62,7 @@ class YesNoJudge:
         labels: Mapping[str, Sequence[str]] | None = None,
         max_passage_tokens: int | None = None,
         on_bad_reply: BadReplyPolicy = "retry",
+        on_too_long: TooLongPolicy = "raise",
         instruction: str | None = None,
         force: bool = False,
     ) -> None:
@@ -70,6 +73,7 @@ class YesNoJudge:
             reply="yes-no",
             max_passage_tokens=max_passage_tokens,
             on_bad_reply=on_bad_reply,
+            on_too_long=on_too_long,
             instruction=instruction,
             force=force,
         )
@@ -78,7 +82,7 @@ class YesNoJudge:
         template = self.asking.template
         own = None if labels is None else _checked_labels(labels)
         spellings = template.labels if own is None else own
-        self.backend = backend
+        self.backend, self.on_too_long = backend, on_too_long
         self.name = f"yes-no/{Path(template.name).stem}"
         self.by = by or self._default_by(bool(spellings))
         self._answers: tuple[tuple[str, ...], ...] = ()
