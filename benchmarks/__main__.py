@@ -12,7 +12,16 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-ALONE = ("startup", "text_analysis", "bm25_speed", "index_speed", "dense_speed", "minilm_speed", "evaluate_speed")
+ALONE = (
+    "startup",
+    "text_analysis",
+    "bm25_speed",
+    "index_speed",
+    "dense_speed",
+    "minilm_speed",
+    "evaluate_speed",
+    "parser",
+)
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sleuth.replies.characters import fold_characters, may_spell_tags
 from sleuth.replies.outcome import Outcome
 from sleuth.replies.payload import is_error_payload
-from sleuth.replies.thoughts import answer_pairs, split_thoughts
+from sleuth.replies.thoughts import answer_pairs, without_thoughts
 
 __all__ = ["Region", "find_region"]
 
@@ -42,7 +42,7 @@ def find_region(text: object) -> Region:
         return Region(ended=Outcome.INVALID, error=error)
     if may_spell_tags(text):
         text = fold_characters(text)
-    thoughts = split_thoughts(text)
+    thoughts = without_thoughts(text)
     answer = fold_characters(thoughts.answer)
     pairs, opened = answer_pairs(answer)
     missing = thoughts.unclosed and not thoughts.forced and not pairs

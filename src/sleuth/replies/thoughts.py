@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-__all__ = ["Thoughts", "answer_pairs", "split_thoughts"]
+__all__ = ["Thoughts", "answer_pairs", "split_thoughts", "without_thoughts"]
 
 _TAG = re.compile(r"<(/?)(think|thinking|thought|reasoning|analysis)>", re.IGNORECASE | re.ASCII)
+_OPENING = re.compile(r"<(think|thinking|thought|reasoning|analysis)>", re.IGNORECASE | re.ASCII)
 _CLOSING = re.compile(r"</(think|thinking|thought|reasoning|analysis)>", re.IGNORECASE | re.ASCII)
 _ANSWER = re.compile(r"<(/?)answer>", re.IGNORECASE | re.ASCII)
 LONGEST_TAG = len("</reasoning>")
@@ -46,24 +48,52 @@ def split_thoughts(text: str) -> Thoughts:
     Args:
         text: The whole answer. Not folded here: parsers fold `＜think＞` and `&lt;think&gt;` before.
     """
+    found = _parts(text)
+    thoughts = (*_left_out(text, found.kept, found.begin), found.behind)
+    joined = "\n".join(stripped for thought in thoughts if (stripped := _TAG.sub("", thought).strip()))
+    return Thoughts(found.answer, joined, found.unclosed, found.forced)
+
+
+def without_thoughts(text: str) -> Thoughts:
+    """As `split_thoughts`, with `thought` left empty: parsers need the answer alone."""
+    found = _parts(text)
+    return Thoughts(found.answer, "", found.unclosed, found.forced)
+
+
+class _Parts(NamedTuple):
+    """An answer, and where its thoughts are.
+
+    Attributes:
+        answer, unclosed, forced: As in Thoughts.
+        kept: Ranges of the text outside of balanced thoughts.
+        begin: How many characters of those a closing tag without an opening one takes away.
+        behind: What an opening tag without a closing one takes away.
+    """
+
+    answer: str
+    unclosed: bool
+    forced: bool
+    kept: list[tuple[int, int]]
+    begin: int = 0
+    behind: str = ""
+
+
+def _parts(text: str) -> _Parts:
+    whole = [(0, len(text))]
     if "<" not in text or _TAG.search(text) is None:
-        return Thoughts(text)
-    kept = _Scan(text).run() if "</" in text else [(0, len(text))]
+        return _Parts(text, False, False, whole)
+    balanced = "</" in text and _OPENING.search(text) is not None
+    kept = _Scan(text).run() if balanced else whole
     rest = "".join([text[start:end] for start, end in kept])
-    begin = 0
-    for closing in _CLOSING.finditer(rest):
-        begin = closing.end()
-    thoughts = list(_left_out(text, kept, begin))
+    begin = _last_closing(rest)
     opened = _TAG.search(rest, begin)
     if opened is None:
-        return Thoughts(rest[begin:], _joined(thoughts))
+        return _Parts(rest[begin:], False, False, kept, begin)
     before, after = rest[begin : opened.start()], rest[opened.end() :]
-    opening = _last_answer(after)
-    if opening is not None:
-        thoughts.append(after[:opening])
-        return Thoughts(after[opening:], _joined(thoughts), unclosed=True, forced=True)
-    thoughts.append(after)
-    return Thoughts(before, _joined(thoughts), unclosed=True)
+    answer = _last_answer(after)
+    if answer is not None:
+        return _Parts(after[answer:], True, True, kept, begin, after[:answer])
+    return _Parts(before, True, False, kept, begin, after)
 
 
 def answer_pairs(text: str) -> tuple[list[str], str | None]:
@@ -104,8 +134,15 @@ def _left_out(text: str, kept: list[tuple[int, int]], begin: int) -> Iterator[st
     yield text[at:]
 
 
-def _joined(thoughts: list[str]) -> str:
-    return "\n".join(stripped for thought in thoughts if (stripped := _TAG.sub("", thought).strip()))
+def _last_closing(text: str) -> int:
+    """Where the last closing tag ends; 0 without one."""
+    at = text.rfind("</")
+    while at >= 0:
+        closing = _CLOSING.match(text, at)
+        if closing:
+            return closing.end()
+        at = text.rfind("</", 0, at)
+    return 0
 
 
 @dataclass
@@ -129,11 +166,11 @@ class _Scan:
             self.closes.setdefault(closing[1].lower(), []).append(closing.span())
         for ahead in self.closes.values():
             ahead.reverse()
-        for tag in _TAG.finditer(self.text):
+        for tag in _OPENING.finditer(self.text):
             start = tag.start()
-            if start < self.at or tag[1]:
+            if start < self.at:
                 continue
-            name = tag[2].lower()
+            name = tag[1].lower()
             if self._close_ahead(name, start):
                 self._keep(start)
                 self._jump(name)
