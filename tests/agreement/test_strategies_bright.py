@@ -53,6 +53,7 @@ def macro_ndcg(home: Path, make: Callable[[Any], Strategy]) -> float:
     return 100 * float(np.mean(means))
 
 
+@pytest.mark.timeout(1800)  # a minute on a free core
 def test_the_funnel_s_lead_over_sliding_windows(shared_data: Path) -> None:
     home = shared_data / "bright_meta"
     sliding = macro_ndcg(home, SlidingWindow)
