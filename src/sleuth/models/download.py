@@ -47,7 +47,7 @@ def local_files(hub_name: str, *, revision: str | None = None) -> Path:
         MissingExtra: huggingface_hub is not installed.
         ModelError: It is not to be had.
     """
-    return _snapshot(hub_name, revision=revision)
+    return _snapshot(hub_name, **({} if revision is None else {"revision": revision}))
 
 
 def _snapshot(hub_name: str, **where: Any) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -53,7 +54,24 @@ def test_what_can_be_told_without_torch_is(make_tokenizer, tmp_path, monkeypatch
         Transformers(folder, revision="main")
 
 
-def test_other_names_are_refused(monkeypatch):
+def test_a_revision_reaches_the_hub_with_the_chat_template(monkeypatch):
+    asked = []
+    hub = ModuleType("huggingface_hub")
+
+    def snapshot_download(name, **options):
+        asked.append((name, options))
+        raise FileNotFoundError("offline")
+
+    hub.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    with pytest.raises(ModelError, match=r"org/name can't be got.*offline"):
+        Transformers("org/name", revision="v2")
+    ((name, options),) = asked
+    assert (name, options["revision"]) == ("org/name", "v2")
+    assert "*.jinja" in options["allow_patterns"]
+
+
+def test_other_names_are_refused():
     with pytest.raises(UsageError, match="a folder or a name"):
         Transformers(" ")
     with pytest.raises(ModelError, match="neither a folder nor a name on the model hub"):
