@@ -36,7 +36,7 @@ async def _serve(text: str, delay_s: float) -> None:
                 if delay_s:
                     await asyncio.sleep(delay_s)
                 writer.write(answer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             writer.close()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=1 << 24)

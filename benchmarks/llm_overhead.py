@@ -60,7 +60,6 @@ class Measured:
     calls: int
     seconds: float
     cpu_s: float
-    memory_mb: tuple[float, float]
 
 
 class Recorder:
@@ -124,12 +123,13 @@ def main() -> None:
     lines += [
         "| what | template | calls | calls/min | CPU a call, ms | beyond the SDK, ms | memory, first to last, MB |"
     ]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines += ["|---|---|---|---|---|---|"]
     with instant_server() as url:
         for prompt in ("rankgpt", "reasonrank"):
             lines += rows(work, prompt, url, arguments.repeats)
         if arguments.peer_python:
             lines.append(peer_row(work, url, arguments.peer_python))
+        lines += ["", memory_line(work, url)]
     text = "\n".join(lines) + "\n"
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
@@ -167,17 +167,27 @@ def row(name: str, prompt: str, runs: list[Measured], base_cpu_s: float | None) 
     cpu_s = statistics.median(m.cpu_s for m in runs)
     rate = calls / statistics.median(m.seconds for m in runs) * 60
     beyond = "" if base_cpu_s is None or name == "SDK alone" else f"{(cpu_s - base_cpu_s) / calls * 1000:+.2f}"
-    first, last = runs[0].memory_mb[0], runs[-1].memory_mb[1]
-    memory = f"{first:.0f} → {last:.0f}" if last else ""
-    return f"| {name} | {prompt} | {calls:,} | {rate:,.0f} | {cpu_s / calls * 1000:.2f} | {beyond} | {memory} |"
+    return f"| {name} | {prompt} | {calls:,} | {rate:,.0f} | {cpu_s / calls * 1000:.2f} | {beyond} |"
+
+
+def memory_line(work: Workload, url: str) -> str:
+    """Resident memory while one backend answers run after run."""
+    backend = OpenAI(model="instant", base_url=url, cache=None, concurrency=CONCURRENCY)
+    calls = 9 * len(work.queries)
+    found = []
+    for _ in range(5):
+        work.stage(backend, "rankgpt", Context())
+        gc.collect()
+        found.append(resident_mb())
+    backend.close()
+    return f"Memory of this process: {found[0]:.1f} MB after {calls:,} calls, {found[-1]:.1f} MB after {5 * calls:,}."
 
 
 def measure(name: str, calls: int, job: Callable[[], object]) -> Measured:
     gc.collect()
-    before, cpu, start = resident_mb(), time.process_time(), time.perf_counter()
+    cpu, start = time.process_time(), time.perf_counter()
     job()
-    seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-    return Measured(name, calls, seconds, cpu_s, (before, resident_mb()))
+    return Measured(name, calls, time.perf_counter() - start, time.process_time() - cpu)
 
 
 async def sdk_alone(url: str, sent: list[list[dict[str, str]]]) -> None:
@@ -215,7 +225,7 @@ def peer_row(work: Workload, url: str, python: str) -> str:
         )
         done = subprocess.run([python, str(PEER), url, str(data)], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    measured = Measured("rank_llm", found["calls"], found["seconds"], found["cpu_s"], tuple(found["memory_mb"]))
+    measured = Measured("rank_llm", found["calls"], found["seconds"], found["cpu_s"])
     return row(f"rank_llm {found['version']}, `SafeOpenai`", "rank_GPT", [measured], None)
 
 

@@ -14,13 +14,11 @@ instead of by tiktoken, whose tables are fetched over the network at first use. 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 import types
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 __all__: list[str] = []
 
@@ -53,12 +51,11 @@ def main() -> None:
         model="instant", context_size=128_000, prompt_mode=PromptMode.RANK_GPT, keys="none", base_url=f"{url}/"
     )
     ranker.rerank_batch(requests[:1], rank_end=100)  # warms up
-    before, cpu, start = resident_mb(), time.process_time(), time.perf_counter()
+    cpu, start = time.process_time(), time.perf_counter()
     results = ranker.rerank_batch(requests, rank_end=100, populate_invocations_history=True)
     seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
     calls = sum(len(result.invocations_history) for result in results)
-    found: dict[str, Any] = {"version": metadata.version("rank-llm"), "calls": calls, "seconds": seconds}
-    found |= {"cpu_s": cpu_s, "memory_mb": [before, resident_mb()]}
+    found = {"version": metadata.version("rank-llm"), "calls": calls, "seconds": seconds, "cpu_s": cpu_s}
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 
@@ -71,10 +68,6 @@ def stand_in() -> None:
     import tiktoken
 
     tiktoken.get_encoding = lambda name: Words()  # type: ignore[assignment,return-value]
-
-
-def resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 if __name__ == "__main__":
