@@ -183,6 +183,7 @@ def _write(result: Result, manifest: dict[str, Any], output: Path, *, tag: str, 
     from sleuth.manifest import Manifest
 
     write_run(result.run, output, tag=tag, escape_ids=escape_ids)
+    manifest["settings"]["stages"] = result.manifest["settings"].get("stages", {})
     manifest["counts"] = {name: dict(stage.counts) for name, stage in result.stages.items()}
     manifest["truncations"] = {name: dict(stage.truncations) for name, stage in result.stages.items()}
     manifest["cost"], manifest["complete"], manifest["reason"] = result.cost, result.complete, _reason(result)
