@@ -1,1 +1,1 @@
-"""What a model answered means: thoughts, permutations, scores, choices."""
+"""What a model answered means: thoughts, permutations, scores, choices, grades."""
