@@ -121,7 +121,7 @@ def main() -> None:
     lines = ["# Cost of reranking beside the model", "", *header(command)]
     lines += [f"openai {openai.__version__} · {CONCURRENCY} calls in flight · median of {arguments.repeats} runs", ""]
     lines += [
-        "| what | template | calls | calls/min | CPU a call, ms | beyond the SDK, ms | memory, first to last, MB |"
+        "| what | template | calls | calls/min | CPU a call, ms | beyond the SDK, ms |"
     ]
     lines += ["|---|---|---|---|---|---|"]
     with instant_server() as url:
