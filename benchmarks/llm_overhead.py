@@ -117,12 +117,11 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.pop("OPENAI_API_KEY", None)
     work = Workload(arguments.queries)
-    command = f"python -m benchmarks.llm_overhead --queries {arguments.queries}"
+    command = f"python -m benchmarks.llm_overhead --queries {arguments.queries} --repeats {arguments.repeats}"
+    command += " --peer-python PYTHON" if arguments.peer_python else ""
     lines = ["# Cost of reranking beside the model", "", *header(command)]
     lines += [f"openai {openai.__version__} · {CONCURRENCY} calls in flight · median of {arguments.repeats} runs", ""]
-    lines += [
-        "| what | template | calls | calls/min | CPU a call, ms | beyond the SDK, ms |"
-    ]
+    lines += ["| what | template | calls | calls/min | CPU a call, ms | beyond the SDK, ms |"]
     lines += ["|---|---|---|---|---|---|"]
     with instant_server() as url:
         for prompt in ("rankgpt", "reasonrank"):
