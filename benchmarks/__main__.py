@@ -21,7 +21,12 @@ ALONE = (
     "minilm_speed",
     "evaluate_speed",
     "parser",
+    "readers_writer",
+    "local_llm",
+    "llm_calls",
+    "llm_overhead",
 )
+WITH_DATA = ("collections_quality", "rerank_pools", "strategies")
 
 
 def main() -> int:
@@ -30,11 +35,9 @@ def main() -> int:
     jobs = [[name, "--output", str(RESULTS / f"{name}.md")] for name in ALONE]
     shared = os.environ.get("SLEUTH_TEST_DATA")
     if shared:
-        jobs.append(
-            ["collections_quality", "--data", f"{shared}/data", "--output", str(RESULTS / "collections_quality.md")]
-        )
+        jobs += [[name, "--data", f"{shared}/data", "--output", str(RESULTS / f"{name}.md")] for name in WITH_DATA]
     else:
-        sys.stderr.write("collections_quality is left out: set SLEUTH_TEST_DATA to the folder of reference data\n")
+        sys.stderr.write(f"{', '.join(WITH_DATA)}: left out; SLEUTH_TEST_DATA must name the folder of reference data\n")
     for name, *arguments in jobs:
         sys.stderr.write(f"== {name}\n")
         if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=False).returncode:
