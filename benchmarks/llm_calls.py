@@ -55,8 +55,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=1_000)
+    parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    lines = [*header("python -m benchmarks.llm_calls"), ""]
+    lines = [*header(f"python -m benchmarks.llm_calls --calls {options.calls}"), ""]
     lines += ["| prompt, characters | answers after, s | cache | ms a call | calls a second |", "|---|---|---|---|---|"]
     for characters in (4_000, 40_000):
         requests = requests_of(options.calls, characters)
@@ -67,7 +68,10 @@ def main() -> None:
                     milliseconds, rate = measure(kept, requests, latency_s=latency_s)
                     lines.append(f"| {characters:,} | {latency_s} | {name} | {milliseconds:.2f} | {rate:,.0f} |")
                 cache.close()
-    sys.stdout.write("\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

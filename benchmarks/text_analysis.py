@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sleuth.text.analyzer import get_analyzer
 from synthetic import Synthetic
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--analyzers", default="en,word,code,auto", help="names, separated by commas")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args(argv)
 
     texts = list(Synthetic(arguments.seed).docs(arguments.docs))
@@ -69,11 +71,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         facts = {"docs": arguments.docs, "megabytes": megabytes, "peak_gb": peak, "python": platform.python_version()}
         print(json.dumps({"schema": "sleuth.benchmark.text/1", **facts, "cpu_s": seconds}))
         return
-    print(f"{arguments.docs:,} documents, {megabytes:.0f} MB, Python {platform.python_version()}; peak {peak:.2f} GB")
     peer = best.get("bm25s.tokenize")
+    lines = [*header(f"python -m benchmarks.text_analysis --docs {arguments.docs} --rounds {arguments.rounds}"), ""]
+    lines += [
+        f"{arguments.docs:,} documents, {megabytes:.0f} MB; best of {arguments.rounds} rounds, processor time; peak {peak:.2f} GB.",
+        "",
+    ]
+    lines += ["| analyzer, path | s | MB/s | against bm25s's tokenizer |", "|---|---|---|---|"]
     for name, time_s in best.items():
-        ratio = f"{peer / time_s:6.2f} x bm25s" if peer else ""
-        print(f"{name:16} {time_s:7.2f} s  {megabytes / time_s:6.1f} MB/s  {ratio}")
+        ratio = f"{peer / time_s:.2f}×" if peer else ""
+        lines.append(f"| {name} | {time_s:.2f} | {megabytes / time_s:.1f} | {ratio} |")
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
