@@ -3,7 +3,7 @@
 CPU seconds of one process, the best of several rounds with all programs taking turns, because other work on the
 machine slows each of them alike. bm25s runs as it ships (`\\w\\w+`, its English stop words, PyStemmer `english`).
 
-    python benchmarks/text_analysis.py --docs 100000 --rounds 3
+    python -m benchmarks.text_analysis --docs 100000 --rounds 3
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.machine import header
+from benchmarks.synthetic import Synthetic
 from sleuth.text.analyzer import get_analyzer
-from synthetic import Synthetic
 
 
 def programs(analyzers: Sequence[str]) -> dict[str, Callable[[list[str]], object]]:
