@@ -32,6 +32,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_golden() -> Path:
+    """The reference cases beside the checkout: what may not be part of this repository is read there."""
+    return _needed(SHARED / "golden")
+
+
+@pytest.fixture(scope="session")
 def golden() -> Path:
     """The reference cases that are part of this repository."""
     return ROOT / "tests" / "golden"

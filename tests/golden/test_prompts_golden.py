@@ -128,10 +128,9 @@ def user_template(folder: Path, text: str) -> Path:
     return path
 
 
-def test_prompts_of_others_render_through_a_users_template(shared_data: Path, tmp_path: Path) -> None:
-    source = shared_data.parent / "golden" / "prompts" / "noncommercial" / "reasonir_rerank.json"
-    if not source.exists():
-        pytest.skip(f"{source} is not there: text under a non-commercial licence is not part of this repository")
+def test_prompts_of_others_render_through_a_users_template(shared_golden: Path, tmp_path: Path) -> None:
+    """Text under a non-commercial licence, which is not part of this repository."""
+    source = shared_golden / "prompts" / "noncommercial" / "reasonir_rerank.json"
     reference = json.loads(source.read_text(encoding="utf-8"))
     assert len(reference["cases"]) == 12
     for case in reference["cases"]:
