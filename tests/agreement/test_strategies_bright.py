@@ -57,6 +57,6 @@ def macro_ndcg(home: Path, make: Callable[[Any], Strategy]) -> float:
 def test_the_funnel_s_lead_over_sliding_windows(shared_data: Path) -> None:
     home = shared_data / "bright_meta"
     sliding = macro_ndcg(home, SlidingWindow)
-    assert sliding == pytest.approx(38.0, abs=0.9)  # calibrated to 37.9; 5 draws have a standard error of 0.25
+    assert sliding == pytest.approx(38.0, abs=1.0)  # calibrated to 37.9; 5 draws have a standard error of 0.35
     assert macro_ndcg(home, Funnel) >= sliding + 1.5
     assert macro_ndcg(home, lambda judge: Funnel(judge, rounds="economical")) >= sliding - 0.5
