@@ -194,7 +194,9 @@ class Trace:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.events: list[dict[str, Any]] = []
-        self._file = gzip.open(path, "ab") if path is not None else None  # noqa: SIM115 (closed by close())
+        # No name and no time in the header: equal runs write equal bytes.
+        self._raw = open(path, "ab") if path is not None else None  # noqa: SIM115 (closed by close())
+        self._file = gzip.GzipFile("", "ab", fileobj=self._raw, mtime=0) if self._raw is not None else None
         self._lock = threading.Lock()
 
     def record(self, stage: str, query_id: str, **event: Any) -> None:
@@ -213,8 +215,9 @@ class Trace:
 
     def close(self) -> None:
         """Finish the file; further records are refused by Python's file object."""
-        if self._file is not None:
+        if self._file is not None and self._raw is not None:
             self._file.close()
+            self._raw.close()
 
     def __enter__(self) -> Trace:
         return self

@@ -116,8 +116,11 @@ class Pipeline:
         self.first, self.rewriter, self.rerankers = retrieve, rewrite, tuple(rerank)
         index = getattr(retrieve, "index", None)
         self.docs = docs if docs is not None else getattr(index, "docs", None)
-        if self.rerankers and self.docs is None:
-            raise UsageError("a pipeline that reranks needs docs=…, a mapping of doc_id to Doc")
+        if self.rerankers and not isinstance(self.docs, Mapping):
+            raise UsageError(
+                f"a pipeline that reranks needs docs=…, a mapping of ids to documents, got {type(self.docs).__name__}: "
+                "index.docs of an index, or {doc.doc_id: doc for doc in corpus}"
+            )
         self.name = name
         self.stage_names()
 

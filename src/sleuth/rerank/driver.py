@@ -57,6 +57,11 @@ class Walk:
     _waiting: int = 0
     _rounds: int = 0
 
+    @property
+    def waited(self) -> int:
+        """Calls that had to wait for each other, those of an unfinished Ask included."""
+        return self.depth + self._rounds
+
     def begin(self) -> None:
         """Run the strategy up to its first Ask."""
         self._step(None)
@@ -89,7 +94,7 @@ class Walk:
         self._waiting -= 1
         if self._waiting:
             return False
-        self.depth += self._rounds
+        self.depth, self._rounds = self.depth + self._rounds, 0
         self._step(tuple(verdict for verdict in self._verdicts if verdict is not None))
         return True
 

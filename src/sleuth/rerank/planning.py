@@ -12,7 +12,7 @@ from sleuth.context import Context
 from sleuth.llm.chat import Usage
 from sleuth.llm.estimate import request_tokens
 from sleuth.rerank.parts import Case, ChatJudge, Comparison, Plan, Verdict, VerdictKind
-from sleuth.rerank.stage import candidates_of, make_walks
+from sleuth.rerank.stage import given_lists, make_walks
 from sleuth.rerank.strategy import Strategy
 from sleuth.stages import DocStore
 from sleuth.types import Query, Run
@@ -33,7 +33,7 @@ def plan_run(
     context = Context.of(context)
     stage = strategy.name or context.stage or "rerank-1"
     meter = _Meter(strategy)
-    given = {query.query_id: candidates_of(query, run) for query in queries}
+    given = given_lists(queries, run, docs)
     serial = least = most = 0
     for walk in make_walks(strategy, queries, given, docs, depth=depth, context=context, stage=stage):
         fewest, largest = strategy.calls(len(walk.order.doc_ids))

@@ -8,6 +8,7 @@ a scoring judge its own; the tail's are min(head) - 1, - 2, …, with scale "mix
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -20,8 +21,12 @@ from sleuth.rerank.strategy import Strategy
 from sleuth.stages import DocStore, StageResult
 from sleuth.types import Query, QueryView, Ranking, Run
 
-__all__ = ["candidates_of", "make_walks", "read_query", "rerank_run"]
+__all__ = ["given_lists", "make_walks", "read_query", "rerank_run"]
 
+log = logging.getLogger(__name__)
+
+MOSTLY = 0.9
+"""Share of comparisons without a readable answer, or with the order as given, that a user is warned about (ours)."""
 FIRST = "retrieve"
 """The name under which the scores that a first reranker finds stay in `parts`."""
 
@@ -51,15 +56,20 @@ def rerank_run(
     """
     context = Context.of(context)
     stage = strategy.name or context.stage or "rerank-1"
-    given = {query.query_id: candidates_of(query, run) for query in queries}
-    if len(given) != len(queries):
-        raise UsageError("a query id stands twice among the queries")
+    given = given_lists(queries, run, docs)
     walks = list(make_walks(strategy, queries, given, docs, depth=depth, context=context, stage=stage))
     counts, reason = drive(strategy.judge, walks, context=context, stage=stage)
-    counts["serial_depth"] = max((walk.depth for walk in walks), default=0)
+    counts["empty_queries"] = len(queries) - len(walks)
+    counts["serial_depth"] = max((walk.waited for walk in walks), default=0)
     if reason:
         counts["unfinished_queries"] = sum(not walk.ended for walk in walks)
-    ranked = {walk.query.query_id: _ranking(given[walk.query.query_id], walk.order, stage) for walk in walks}
+    if (lost := counts["fallback"]) and lost >= MOSTLY * counts["comparisons"]:
+        log.warning("%s: no answer could be read for %d of %d comparisons", stage, lost, counts["comparisons"])
+    if (same := counts["identity"]) and same >= MOSTLY * counts["comparisons"]:
+        log.warning("%s: %d of %d answers return the order as given", stage, same, counts["comparisons"])
+    ranked = dict(given) | {
+        walk.query.query_id: _ranking(given[walk.query.query_id], walk.order, stage) for walk in walks
+    }
     truncations = {}
     for name in ("truncated", "neutralized"):  # judges count a document in every comparison; here it counts once
         counts.pop(name, None)
@@ -74,6 +84,28 @@ def rerank_run(
         complete=not reason,
         reason=reason,
     )
+
+
+def given_lists(queries: Sequence[Query], run: Run, docs: DocStore) -> dict[str, Ranking]:
+    """query_id -> candidates, after a look at what was given.
+
+    Raises:
+        UsageError: Something else than queries, a run or a mapping of documents, or a query id twice.
+    """
+    for at, query in enumerate(queries):
+        if not isinstance(query, Query):
+            raise UsageError(f"queries[{at}] is {type(query).__name__} {str(query)[:60]!r}, expected a sleuth.Query")
+    if not isinstance(run, Mapping):
+        raise UsageError(f"run must map query ids to rankings (sleuth.Run), got {type(run).__name__}")
+    if not isinstance(docs, Mapping):
+        raise UsageError(
+            f"docs must map ids to documents, got {type(docs).__name__}: index.docs of an index, or "
+            "{doc.doc_id: doc for doc in corpus}"
+        )
+    given = {query.query_id: _candidates_of(query, run) for query in queries}
+    if len(given) != len(queries):
+        raise UsageError("a query id stands twice among the queries")
+    return given
 
 
 def make_walks(
@@ -99,6 +131,8 @@ def make_walks(
             continue
         task = Task(query.query_id, head.doc_ids, _prior(head), _seed(context.seed, stage, query.query_id))
         text = read_query(query, strategy.query_view)
+        if not text.strip():  # there is nothing to judge by: the list stays, and no call is paid
+            continue
         yield Walk(query, text, docs, strategy.steps(task), Order(head.doc_ids))
     if missing:
         shown = ", ".join(map(repr, missing[:5]))
@@ -114,7 +148,7 @@ def read_query(query: Query, view: QueryView) -> str:
     return rewrites if view == "rewrite" else f"{query.text}\n{rewrites}"
 
 
-def candidates_of(query: Query, run: Run) -> Ranking:
+def _candidates_of(query: Query, run: Run) -> Ranking:
     """A query's candidates without the excluded ones; their scores stay as the part `retrieve` unless it is there."""
     ranking = run.get(query.query_id)
     if ranking is None:

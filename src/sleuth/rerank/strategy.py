@@ -38,6 +38,11 @@ class Strategy:
         depth: int | None = None,
         query_view: QueryView = "text",
     ) -> None:
+        if not isinstance(judge, ChatJudge | LocalJudge):
+            raise UsageError(
+                f"{type(self).__name__} needs a judge first (Listwise, Graded, YesNoJudge, …), got "
+                f"{type(judge).__name__} {str(judge)[:60]!r}"
+            )
         if judge.kind not in self.accepts:
             raise UsageError(
                 f"{type(self).__name__} needs a judge that gives {' or '.join(sorted(self.accepts))}; "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sleuth.context import Budget, Context, Deadline
+from sleuth.context import Budget, Context, Deadline, Trace
 from sleuth.errors import LLMError, RequestRefused, TransportError, UsageError
 from sleuth.llm.chat import ChatRequest
 from sleuth.pipeline import Pipeline
@@ -252,3 +252,60 @@ def test_what_was_answered_well_is_not_asked_again() -> None:
     result = Windows(TwoQuestions(backend)).rerank(queries, run, docs)
     assert [(request.sample, request.ask) for request in backend.asked] == [(0, 0), (1, 0), (1, 1)]
     assert result.run["q0"].doc_ids == ("d2", "d1", "d0")
+
+
+# ── what is given ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_documents_that_are_no_mapping_are_named_as_that() -> None:
+    queries, run, docs = world(1)
+    stage = Windows(FakeJudge(FakeBackend(backwards)))
+    for given in (list(docs.values()), iter(docs.values())):
+        with pytest.raises(UsageError, match=r"docs must map ids to documents, got list|got dict_valueiterator"):
+            stage.rerank(queries, run, given)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="docs"):
+            stage.plan(queries, run, given)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a mapping of ids to documents, got list"):
+        Pipeline(retrieve=Fixed(run), rerank=[stage], docs=list(docs.values()))  # type: ignore[arg-type]
+
+
+def test_queries_runs_and_judges_of_another_kind_are_named() -> None:
+    _, run, docs = world(1)
+    stage = Windows(FakeJudge(FakeBackend(backwards)))
+    with pytest.raises(UsageError, match=r"queries\[0\] is str 'x'"):
+        stage.rerank(["x"], run, docs)  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="rankings"):
+        stage.rerank([Query("q0", "?")], [run], docs)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="needs a judge first"):
+        Windows("listwise")
+
+
+def test_a_query_without_words_keeps_its_list_and_costs_nothing() -> None:
+    _, run, docs = world(1)
+    backend = FakeBackend(backwards)
+    result = Windows(FakeJudge(backend)).rerank([Query("q0", " \n")], run, docs)
+    assert result.run["q0"].doc_ids == run["q0"].doc_ids and backend.asked == []
+    assert result.counts["empty_queries"] == 1
+
+
+def test_calls_of_an_unfinished_step_count_as_waited_for() -> None:
+    queries, run, docs = world(1, 6)
+    backend = FakeBackend(backwards, concurrency=1)
+    result = Windows(FakeJudge(backend)).rerank(queries, run, docs, context=Context(budget=Budget(calls=1)))
+    assert result.counts["serial_depth"] == 1 and result.counts["unfinished_queries"] == 1
+
+
+def test_a_stage_that_reads_nothing_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    queries, run, docs = world(2)
+    Windows(FakeJudge(FakeBackend(lambda _: "bad"))).rerank(queries, run, docs)
+    assert "no answer could be read for 6 of 6 comparisons" in caplog.text
+
+
+def test_equal_runs_write_equal_traces(tmp_path: Path) -> None:
+    queries, run, docs = world(2)
+    written = []
+    for name in ("a.gz", "b.gz"):
+        with Trace(tmp_path / name) as trace:
+            Windows(FakeJudge(FakeBackend(backwards))).rerank(queries, run, docs, context=Context(trace=trace))
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1] and len(written[0]) > 100
