@@ -18,6 +18,7 @@ from sleuth.errors import UsageError
 from sleuth.fusion.smoothed import Smoothed
 from sleuth.index.handle import IndexView
 from sleuth.measures.evaluation import evaluate
+from sleuth.rerank.beliefs import weight_and_prior
 from sleuth.rerank.funnel import Funnel
 from sleuth.rerank.interpolate import Interpolate
 from sleuth.rerank.uncertainty import Uncertainty
@@ -139,7 +140,7 @@ def fit_prior_weight(
     test_ids: Iterable[str] = (),
     context: Context | None = None,
 ) -> Fit:
-    """How many answers the first stage's score counts as in a funnel.
+    """How many answers the first stage's score counts as in a funnel; the value is `Funnel`'s `prior_weight` as it is.
 
     The judge is asked for every weight, because a funnel's later windows depend on it. The first rounds of all weights but
     the flat one are the same, so with a cache they are paid once.
@@ -153,8 +154,10 @@ def fit_prior_weight(
         context: Limits of all runs together.
 
     Raises:
-        UsageError: As `fit_alpha`; also when a limit ended a run: half a curve would choose at random.
+        UsageError: As `fit_alpha`; a strategy without a prior weight; also when a limit ended a run: half a curve would
+            choose at random.
     """
+    _check_weighted(strategy)
     asked = _asked(qrels, run, split, test_ids, queries)
     context = Context.of(context)
 
@@ -176,16 +179,18 @@ def with_prior_weight(strategy: Weighted, weight: float) -> Weighted:
     """The same strategy with another prior weight; 0 makes its prior flat.
 
     Raises:
-        UsageError: A weight below 0.
+        UsageError: A weight below 0, or a strategy that has no such weight.
     """
-    if not weight >= 0:
-        raise UsageError(f"a prior weight must be 0 or more, got {weight}")
+    _check_weighted(strategy)
     other = copy(strategy)
-    if weight == 0:
-        other.prior = "flat"
-    else:
-        other.prior_weight = weight
+    other.prior_weight, other.prior = weight_and_prior(weight, strategy.prior, default=strategy._usual_weight)
     return other
+
+
+def _check_weighted(strategy: object) -> None:
+    if not isinstance(strategy, Funnel | Uncertainty):
+        name = strategy.__name__ if isinstance(strategy, type) else type(strategy).__name__
+        raise UsageError(f"only a Funnel and an Uncertainty have a prior weight, got a {name}: there is nothing to fit")
 
 
 def fit_hybrid_weight(

@@ -20,7 +20,7 @@ from sleuth.errors import UsageError
 from sleuth.rerank.parts import Comparison, Task, Verdict
 from sleuth.rerank.windows import ranked
 
-__all__ = ["Beliefs", "Prior", "check_factor", "check_prior", "normal_scores"]
+__all__ = ["Beliefs", "Prior", "check_factor", "check_prior", "normal_scores", "weight_and_prior"]
 
 Prior = Literal["scores", "rank", "flat"]
 Floats = NDArray[np.float64]
@@ -46,6 +46,25 @@ def check_factor(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
         raise UsageError(f"{name} must be a finite number above 0, got {value!r}")
     return float(value)
+
+
+def weight_and_prior(given: float | None, prior: object, *, default: float) -> tuple[float, Prior]:
+    """A strategy's prior weight and prior; a weight of 0 says prior "flat", and leaves the weight at its default.
+
+    Args:
+        given: A finite number of 0 or more; None is the default.
+        prior: A name of `Prior`.
+        default: > 0.
+
+    Raises:
+        UsageError: Neither a number of 0 or more nor None, or no name of a prior.
+    """
+    named = check_prior(prior)
+    if given is None:
+        return check_factor("prior_weight", default), named
+    if isinstance(given, bool) or not isinstance(given, int | float) or not (math.isfinite(given) and given >= 0):
+        raise UsageError(f"prior_weight must be a finite number of 0 or more (0 is prior='flat'), got {given!r}")
+    return (float(given), named) if given else (check_factor("prior_weight", default), "flat")
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sleuth.errors import UnknownName, UsageError
-from sleuth.rerank.beliefs import Beliefs, Prior, check_factor, check_prior
+from sleuth.rerank.beliefs import Beliefs, Prior, check_factor, weight_and_prior
 from sleuth.rerank.parts import Ask, ChatJudge, LocalJudge, Order, Steps, Task
 from sleuth.rerank.strategy import Strategy
 from sleuth.rerank.windows import Questions, deal, fit_window, rng_of, sizes
@@ -54,8 +54,8 @@ class Funnel(Strategy):
         rounds: Depth of each round, with its repeats: ("100", "40", "20x2"); or the name of a plan in `PLANS`:
             "economical" (3 calls), "standard" (9 calls, the default), "thorough" (20 calls).
         window: Documents of one comparison at most, >= 2. Default: 20, as listwise rerankers are trained.
-        prior_weight: How many answers the prior score counts for, > 0: less for a judge much stronger than the first
-            stage, more for a weak one. Default: the plan's, 1 for own rounds.
+        prior_weight: How many answers the prior score counts for, >= 0: less for a judge much stronger than the first
+            stage, more for a weak one; 0 is `prior="flat"`. Default: the plan's, 1 for own rounds.
         scale: Worth of a place in a window beside the prior's z-scores, > 0. Default: the plan's, 1 for own rounds.
         prior: "scores": the prior scores, standardized over the candidates; its order where there are none. "rank":
             the prior order alone. "flat": nothing is believed at first.
@@ -90,9 +90,9 @@ class Funnel(Strategy):
             raise UsageError("a funnel needs at least one round, for example rounds=['40', '20']")
         self.rounds = tuple(f"{deep}x{repeats}" if repeats > 1 else f"{deep}" for deep, repeats in self._rounds)
         self.window = fit_window(judge, window)
-        self.prior_weight = check_factor("prior_weight", plan.prior_weight if prior_weight is None else prior_weight)
+        self._usual_weight = plan.prior_weight
+        self.prior_weight, self.prior = weight_and_prior(prior_weight, prior, default=self._usual_weight)
         self.scale = check_factor("scale", plan.scale if scale is None else scale)
-        self.prior = check_prior(prior)
 
     @classmethod
     def preset(cls, judge: ChatJudge | LocalJudge, *, calls: int = 9, **options: Any) -> Funnel:

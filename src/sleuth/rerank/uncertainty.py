@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sleuth.errors import UsageError
-from sleuth.rerank.beliefs import Beliefs, Prior, check_factor, check_prior, top_chance
+from sleuth.rerank.beliefs import Beliefs, Prior, check_factor, top_chance, weight_and_prior
 from sleuth.rerank.parts import Ask, ChatJudge, LocalJudge, Order, Steps, Task
 from sleuth.rerank.strategy import Strategy
 from sleuth.rerank.windows import Questions, deal, fit_window, rng_of, whole_number
@@ -26,7 +26,7 @@ class Uncertainty(Strategy):
         window: Documents of one comparison, >= 2. Default: 20.
         k: Whose membership is asked after, >= 1. Default: 10.
         doubt: Chance below which a candidate is left alone, in (0, 0.5). Default: 0.02, AcuRank's order of size.
-        prior_weight, scale, prior: As for `Funnel`.
+        prior_weight, scale, prior: As for `Funnel`; a prior_weight of 0 is `prior="flat"`.
         name, depth, query_view: As for every `Strategy`.
 
     Raises:
@@ -52,8 +52,9 @@ class Uncertainty(Strategy):
         if not 0 < doubt < 0.5:
             raise UsageError(f"doubt must lie between 0 and 0.5, got {doubt!r}")
         self.doubt = doubt
-        self.prior_weight, self.scale = check_factor("prior_weight", prior_weight), check_factor("scale", scale)
-        self.prior = check_prior(prior)
+        self._usual_weight = 1.0
+        self.prior_weight, self.prior = weight_and_prior(prior_weight, prior, default=self._usual_weight)
+        self.scale = check_factor("scale", scale)
 
     def calls(self, n: int) -> tuple[int, int]:
         """Fewest and most comparisons for n candidates."""

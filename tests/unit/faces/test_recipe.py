@@ -150,6 +150,9 @@ def test_funnel_keys(write: Write) -> None:
     text = STAGED + 'rounds = ["60", "20x2"]\nwindow = 10\nprior_weight = 2\nscale = 1.5\n'
     stage: Any = load_recipe(write(text)).rerankers()[0]
     assert (stage.rounds, stage.window, stage.prior_weight, stage.scale) == (("60", "20x2"), 10, 2, 1.5)
+    for value in ("0", "0.0"):
+        flat: Any = load_recipe(write(STAGED + f"prior_weight = {value}\n")).rerankers()[0]
+        assert (flat.prior, flat.prior_weight) == ("flat", 1.0)
 
 
 def test_stages_share_a_backend(write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ import pytest
 from sleuth.context import Budget, Context
 from sleuth.errors import UsageError
 from sleuth.rerank.funnel import Funnel
-from sleuth.rerank.parts import Case, Verdict
+from sleuth.rerank.partition import Partition
+from sleuth.rerank.parts import Case, Task, Verdict
+from sleuth.rerank.score_sort import ScoreAndSort
+from sleuth.rerank.uncertainty import Uncertainty
+from sleuth.rerank.window import SlidingWindow
 from sleuth.tune import Fit, fit_alpha, fit_hybrid_weight, fit_prior_weight, with_prior_weight
 from sleuth.types import Doc, Qrels, Query, Ranking, Run
 
@@ -122,6 +127,29 @@ def test_weights_of_strategies() -> None:
     assert (with_prior_weight(funnel, 0.5).prior, with_prior_weight(funnel, 0.5).prior_weight) == ("scores", 0.5)
     with pytest.raises(UsageError, match="0 or more"):
         with_prior_weight(funnel, -1)
+
+
+@pytest.mark.parametrize("make", [Funnel, Uncertainty])
+def test_a_fitted_weight_of_0_can_be_passed_on(make: Any) -> None:
+    by_value, by_name = make(Adamant(), prior_weight=0.0), make(Adamant(), prior="flat")
+    assert by_value.settings() == by_name.settings() == with_prior_weight(make(Adamant()), 0).settings()
+    assert by_value.prior == "flat"
+    task = Task("q", tuple(IDS), tuple(map(float, range(20, 0, -1))), 0)
+    assert next(by_value.steps(task)).comparisons == next(by_name.steps(task)).comparisons
+    for wrong in (-0.5, float("nan"), True):
+        with pytest.raises(UsageError, match="0 or more"):
+            make(Adamant(), prior_weight=wrong)
+
+
+@pytest.mark.parametrize("make", [SlidingWindow, ScoreAndSort, Partition])
+def test_strategies_without_a_prior_weight_are_refused(make: Any) -> None:
+    judge: Any = Adamant()
+    judge.kind = "scores" if make is ScoreAndSort else "order"
+    strategy = make(judge)
+    with pytest.raises(UsageError, match=rf"have a prior weight, got a {make.__name__}"):
+        fit_prior_weight(strategy, [Query("q0", "?")], candidates("q0"), DOCS, QRELS, split="dev")
+    with pytest.raises(UsageError, match="prior weight"):
+        with_prior_weight(strategy, 1.0)
 
 
 def test_a_run_that_was_cut_short_fits_nothing() -> None:
