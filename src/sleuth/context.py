@@ -94,9 +94,12 @@ class Budget:
         with self._lock:
             for kind, amount in amounts.items():
                 limit = self.limits.get(kind)
-                taken = self._spent[kind] + self._held[kind]
-                if limit is not None and taken + amount > limit:
-                    raise BudgetExceeded(f"{kind}: {taken:g} of {limit:g} used, the next step needs {amount:g}")
+                spent, held = self._spent[kind], self._held[kind]
+                if limit is not None and spent + held + amount > limit:
+                    raise BudgetExceeded(
+                        f"{kind}: {_told(spent)} spent and {_told(held)} reserved of {_told(limit)}; "
+                        f"the next step needs {_told(amount)}"
+                    )
             for kind, amount in amounts.items():
                 self._held[kind] += amount
         return dict(amounts)
@@ -121,6 +124,11 @@ class Budget:
                 raise UsageError(f"a budget has {', '.join(self.KINDS)}, not {kind!r}")
             if amount < 0:
                 raise UsageError(f"an amount can't be negative: {kind}={amount}")
+
+
+def _told(amount: float) -> str:
+    """1,314 of whole things; 2.5 or 0.000125 of money. Sums of fractions may end a hair below 0."""
+    return f"{max(0.0, amount):,.6f}".rstrip("0").rstrip(".")
 
 
 # ── records ───────────────────────────────────────────────────────────────────────────────────────

@@ -16,13 +16,26 @@ from sleuth.errors import BudgetExceeded, DeadlineExceeded, UsageError
 def test_budget_is_reserved_before_it_is_spent() -> None:
     budget = Budget(calls=3, tokens=100)
     first = budget.reserve(calls=2, tokens=60)
-    with pytest.raises(BudgetExceeded, match="tokens: 60 of 100 used"):
+    with pytest.raises(BudgetExceeded, match=r"^tokens: 0 spent and 60 reserved of 100; the next step needs 50$"):
         budget.reserve(calls=1, tokens=50)
     budget.settle(first, calls=2, tokens=20)
     assert budget.spent()["tokens"] == 20
     budget.reserve(calls=1, tokens=80)
     with pytest.raises(BudgetExceeded, match="calls"):
         budget.reserve(calls=1)
+
+
+def test_a_budget_tells_spent_from_reserved() -> None:
+    budget = Budget(tokens=2_600_000, money=0.5)
+    budget.settle(budget.reserve(tokens=2000, money=0.2), tokens=1_314_000, money=0.25)
+    budget.reserve(tokens=1284, money=0.25)
+    with pytest.raises(BudgetExceeded) as stopped:
+        budget.reserve(tokens=1_290_000)
+    assert str(stopped.value) == (
+        "tokens: 1,314,000 spent and 1,284 reserved of 2,600,000; the next step needs 1,290,000"
+    )
+    with pytest.raises(BudgetExceeded, match=r"money: 0\.25 spent and 0\.25 reserved of 0\.5; .* needs 0\.000012$"):
+        budget.reserve(money=0.000012)
 
 
 def test_budget_refuses_nonsense() -> None:
