@@ -191,6 +191,11 @@ class Interpolate:
 
     def _columns(self, ranking: Ranking, query_id: str) -> tuple[Floats, Floats]:
         names = list(ranking.parts)
+        if not names:
+            raise UsageError(
+                f"query {query_id!r}: its list has no parts, so there is nothing to interpolate; run the step after a judge "
+                "in a pipeline, or join two runs' scores with Ranking.with_part"
+            )
         if self.with_ not in names:
             raise UnknownName("part to interpolate with", self.with_, names)
         judge = self.judge if self.judge is not None else names[-1]

@@ -97,6 +97,10 @@ class Dense:
         self.read = ReadQuery(query_view, combine, separator, text_repeat)
         self.name = name
 
+    def part_names(self) -> tuple[str, ...]:
+        """The parts of its lists: none, it has one score."""
+        return ()
+
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The `depth` documents nearest to each query."""
         check_depth(depth)

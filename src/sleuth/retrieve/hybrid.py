@@ -81,6 +81,11 @@ class Hybrid:
         self.pool_depth, self.name = pool_depth, name
         self.index = pair[0].index if pair else getattr(members[0], "index", None)
 
+    def part_names(self) -> tuple[str, ...]:
+        """The parts of its lists: the members' scores, and for the smoothed fusion what smoothing made of them."""
+        smoothed = self.names if isinstance(self.fusion, Smoothed) else ()
+        return (*self.names, *(f"smoothed/{name}" for name in smoothed))
+
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The best `depth` of the fused pool."""
         check_depth(depth)

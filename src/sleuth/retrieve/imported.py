@@ -37,6 +37,10 @@ class Imported:
         self.run = run
         self.name = name or run.name
 
+    def part_names(self) -> tuple[str, ...]:
+        """The parts that any of its lists has; a run read from a file has none."""
+        return tuple(dict.fromkeys(part for ranking in self.run.values() for part in ranking.parts))
+
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The run's lists, excluded ids dropped before the cut; a query that is not in the run has no lines."""
         check_depth(depth)

@@ -70,6 +70,10 @@ class Lexical:
         self.name = name
         self._df: dict[str, int] = {}
 
+    def part_names(self) -> tuple[str, ...]:
+        """The parts of its lists: none, it has one score."""
+        return ()
+
     def retrieve(self, queries: Sequence[Query], *, depth: int, context: Context | None = None) -> StageResult:
         """The best `depth` documents that share a term with each query."""
         check_depth(depth)
