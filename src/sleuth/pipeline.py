@@ -14,6 +14,7 @@ from typing import Any
 from sleuth.context import Context
 from sleuth.errors import Stopped, UsageError
 from sleuth.manifest import Manifest
+from sleuth.rerank.mixable import check_mixes
 from sleuth.retrieve.checks import check_queries, check_retriever
 from sleuth.retrieve.views import check_depth
 from sleuth.stages import DocStore, Plan, Plans, Reranker, Retriever, Rewriter, StageResult
@@ -100,7 +101,8 @@ class Pipeline:
         name: The pipeline's name when it is a member of a fusion.
 
     Raises:
-        UsageError: `retrieve` is no retriever, or rerankers have no documents to read.
+        UsageError: `retrieve` is no retriever, rerankers have no documents to read, or a step of interpolation names a
+            part that no earlier stage leaves.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class Pipeline:
                 "index.docs of an index, or {doc.doc_id: doc for doc in corpus}"
             )
         self.name = name
-        self.stage_names()
+        check_mixes(retrieve, self.stage_names())
 
     def run(self, queries: Sequence[Query], *, depth: int = 100, context: Context | None = None) -> Result:
         """All stages over all queries.
