@@ -145,14 +145,15 @@ def _pipeline(loaded: Recipe, candidates: Run, depth: int | None, corpus: str, c
     from sleuth.pipeline import Pipeline
     from sleuth.retrieve.imported import Imported
 
-    stages = loaded.rerankers(depth=depth)
+    first = Imported(candidates, name="retrieve")
+    stages = loaded.rerankers(depth=depth, after=first)
     if not stages:
         raise UsageError(f"{loaded.path} has no [[rerank]], so there is nothing to do")
     depths = [getattr(stage, "depth", 0) for stage in stages]
     deepest = None if None in depths else max(depths)
     wanted = {doc_id for ids in heads_of((candidates,), deepest).values() for doc_id in ids}
     docs = docs_named(corpus, wanted, whole=True, context=context)
-    return Pipeline(retrieve=Imported(candidates, name="retrieve"), rerank=stages, docs=docs, name=loaded.path.stem)
+    return Pipeline(retrieve=first, rerank=stages, docs=docs, name=loaded.path.stem)
 
 
 def _told(loaded: Recipe) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sleuth.recipe.building import (
     refuse_unbuilt,
 )
 from sleuth.recipe.reading import Place, read_document, stage_places
+from sleuth.rerank.mixable import check_mixes
 from sleuth.stages import DocStore, Reranker, Retriever
 
 __all__ = ["Recipe", "load_recipe"]
@@ -59,14 +60,16 @@ class Recipe:
         """All `[llm.NAME]` by name. Each is made once, so everything that uses it shares its concurrency."""
         return {name: self._backend(name) for name in self.document.get("llm", {})}
 
-    def rerankers(self, *, depth: int | None = None) -> list[Reranker]:
+    def rerankers(self, *, depth: int | None = None, after: Retriever | None = None) -> list[Reranker]:
         """The `[[rerank]]` stages, in order.
 
         Args:
             depth: Candidates of the first judging stage, in place of the recipe's; later ones keep their own, but see no more.
+            after: The first stage, if it is known: steps of interpolation are then checked against what it leaves.
 
         Raises:
-            UsageError: A setting that its judge, strategy or backend refuses; names the table.
+            UsageError: A setting that its judge, strategy or backend refuses, a part to interpolate with that no earlier
+                stage leaves; names the table.
         """
         if depth is not None and depth < 1:
             raise UsageError(f"depth must be at least 1, got {depth}")
@@ -78,6 +81,10 @@ class Recipe:
                 deep = depth if first else min(depth, table.get("depth", depth))
                 first = False
             stages.append(make_stage(table, place, backend_named=self._backend, depth=deep))
+            if after is not None:
+                named = {getattr(one, "name", None) or f"rerank-{at}": one for at, one in enumerate(stages, 1)}
+                with located(place):
+                    check_mixes(after, named)
         return stages
 
     def pipeline(
@@ -116,7 +123,7 @@ class Recipe:
         )
         with located(Place(self.path)):
             known = docs if docs is not None or index is None else index.docs
-            return Pipeline(retrieve=first, rerank=self.rerankers(), docs=known, name=self.path.stem)
+            return Pipeline(retrieve=first, rerank=self.rerankers(after=first), docs=known, name=self.path.stem)
 
     def _backend(self, name: str) -> ChatBackend:
         if name not in self._backends:

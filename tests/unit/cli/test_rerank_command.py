@@ -119,6 +119,16 @@ def test_interpolation_reads_the_input_runs_scores(sleuth: Call, work: Path) -> 
     assert read_run(work / "out.trec")["q1"].doc_ids == tuple(f"d{at}" for at in range(9))
 
 
+@pytest.mark.parametrize("more", [["--dry-run"], ["-o", "never.trec"]])
+def test_an_unknown_part_is_found_before_anything_is_asked_or_read(sleuth: Call, work: Path, more: list[str]) -> None:
+    (work / "r.toml").write_text(RECIPE + '[[rerank]]\nstep = "interpolate"\nwith = "bm25"\n')
+    (work / "answers.jsonl").write_text("")  # whoever asks fails
+    said = sleuth(*arguments(work, *more), code=2).stderr
+    assert "r.toml, [[rerank]] 2: unknown part to interpolate with (stage 'rerank-2') 'bm25'" in said
+    assert "Known: rerank-1, retrieve" in said
+    assert not (work / "never.trec").exists()
+
+
 def test_depth_beats_the_recipe(sleuth: Call, work: Path) -> None:
     sleuth(*arguments(work, "-o", work / "out.trec", "--depth", "4"))
     assert read_run(work / "out.trec")["q1"].doc_ids == ("d2", "d0", "d1", "d3", *(f"d{at}" for at in range(4, 9)))
