@@ -142,11 +142,14 @@ def _one_line(cell: str) -> str:
     return visible(escaped)
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *, inputs: Sequence[str | Path | None] = ()) -> None:
     """Refuse an output that can't be written before the work is done.
 
+    Args:
+        inputs: What the command reads; None and names of other things than files don't matter.
+
     Raises:
-        UsageError: Its folder does not exist, or it is a folder itself.
+        UsageError: Its folder does not exist, it is a folder itself, or one of the inputs, by whatever path.
     """
     from sleuth.errors import UsageError
 
@@ -154,6 +157,8 @@ def check_output(path: Path) -> None:
         raise UsageError(f"{path} is a folder; name a file to write")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"the folder {path.absolute().parent} does not exist; make it first")
+    if path.exists() and any(one is not None and Path(one).exists() and path.samefile(one) for one in inputs):
+        raise UsageError(f"{path} is read by this command and would be overwritten; name another file to write")
 
 
 class _Bars:

@@ -54,7 +54,7 @@ def diff_runs(
     from sleuth.errors import UsageError
 
     if output is not None:
-        check_output(output)
+        check_output(output, inputs=[run_a, run_b, queries, corpus, qrels])
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}")
     a, b = read_run(run_a), read_run(run_b)

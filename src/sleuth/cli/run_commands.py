@@ -62,7 +62,7 @@ def fuse_runs(
         raise UsageError(f"fusing needs at least two runs, got {len(runs)}")
     if depth is not None and depth < 1:
         raise UsageError(f"--depth must be at least 1, got {depth}")
-    check_output(output)
+    check_output(output, inputs=runs)
     numbers = None
     if weights is not None:
         try:
@@ -93,6 +93,9 @@ def evaluate_runs(
         str, typer.Option(help="Queries a run lacks: zero counts them 0, skip leaves them out.")
     ] = "zero",
     ties: Annotated[str, typer.Option(help="score sorts as trec_eval does; file keeps the file's order.")] = "score",
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Compare every run with this one; by default all pairs.")
+    ] = None,
     per_query: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write every query's values.")] = None,
     skip_bad_lines: Annotated[
         bool, typer.Option("--skip-bad-lines", help="Leave lines that can't be read out and count them.")
@@ -107,23 +110,28 @@ def evaluate_runs(
       sleuth evaluate qrels.tsv bm25.trec
 
       sleuth evaluate qrels.tsv bm25.trec hybrid.trec --measures nDCG@10,R@100,AP --per-query values.csv
+
+      sleuth evaluate qrels.tsv a.trec b.trec c.trec --baseline bm25.trec
     """
     from sleuth.data.readers import read_qrels, read_run
     from sleuth.errors import UsageError
     from sleuth.measures.evaluation import evaluate
     from sleuth.measures.spelling import parse_measures
 
+    if baseline is not None and str(baseline) not in map(str, runs):
+        runs = [baseline, *runs]
     names = [str(path) for path in runs]
     if len(set(names)) != len(names):
         raise UsageError("a run is named twice")
     if per_query is not None:
-        check_output(per_query)
+        check_output(per_query, inputs=[qrels, *runs])
     labels = read_qrels(qrels, skip_bad_lines=skip_bad_lines)
     loaded = {
         name: read_run(path, ties=cast(Any, ties), skip_bad_lines=skip_bad_lines)
         for name, path in zip(names, runs, strict=True)
     }
-    report = evaluate(labels, loaded, parse_measures(measures), missing=missing, seed=seed)
+    against = None if baseline is None else str(baseline)
+    report = evaluate(labels, loaded, parse_measures(measures), missing=missing, baseline=against, seed=seed)
     if per_query is not None:
         report.to_csv(per_query)
     if as_json:

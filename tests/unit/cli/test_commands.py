@@ -325,6 +325,45 @@ def test_no_queries_and_ignored_files(sleuth: Run, index: Path, tmp_path: Path) 
     assert "1 .zzz" in sleuth("index", folder, "-o", tmp_path / "i").stderr
 
 
+def test_runs_are_compared_with_a_baseline(sleuth: Run, tmp_path: Path) -> None:
+    names = ("qrels", "base.trec", "a.trec", "b.trec")
+    qrels, base, a, b = (tmp_path / name for name in names)
+    qrels.write_text("q1 0 a 1\nq2 0 b 1\n")
+    for run in (base, a, b):
+        run.write_text("q1 Q0 a 1 1 t\nq2 Q0 b 1 1 t\n")
+
+    def pairs(*more: object) -> list[tuple[str, str]]:
+        found = as_json(sleuth("evaluate", qrels, *more, "--measures", "nDCG@10", "--json"))
+        return [(Path(one["a"]).name, Path(one["b"]).name) for one in found["comparisons"]]
+
+    assert len(pairs(base, a, b)) == 3
+    compared = pairs(base, a, b, "--baseline", base)
+    assert [set(pair) for pair in compared] == [{"base.trec", "a.trec"}, {"base.trec", "b.trec"}]
+    assert pairs(a, b, "--baseline", base) == compared  # it need not be named twice
+    assert "base.trec" in sleuth("evaluate", qrels, a, "--baseline", base).stdout
+    sleuth("evaluate", qrels, a, "--baseline", tmp_path / "absent", code=2)
+
+
+def test_no_command_overwrites_what_it_reads(sleuth: Run, index: Path, tmp_path: Path) -> None:
+    qrels, queries, first, second = (tmp_path / name for name in ("qrels", "q.tsv", "first.trec", "second.trec"))
+    qrels.write_text("q1 0 a 1\n")
+    queries.write_text("q1\tkeys\n")
+    for run in (first, second):
+        run.write_text("q1 Q0 a 1 1 t\n")
+    retrieve = ["retrieve", index, "--queries", queries, "--method", "bm25", "--depth", 5, "--candidates", first, "-o"]
+    commands: list[list[object]] = [
+        ["fuse", first, second, "--method", "rrf", "-o", second],
+        [*retrieve, first],
+        [*retrieve, queries],
+        ["evaluate", qrels, first, "--per-query", qrels],
+        ["diff", first, second, "-o", first],
+    ]
+    before = {path: path.read_bytes() for path in (qrels, queries, first, second)}
+    for command in commands:
+        assert "would be overwritten" in sleuth(*command, code=2).stderr, command
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_comparisons_in_pipes_and_narrow_terminals(
     sleuth: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_terminal: Callable[[], None]
 ) -> None:
