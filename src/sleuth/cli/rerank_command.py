@@ -12,6 +12,7 @@ import typer
 from sleuth.cli.console import INCOMPLETE, check_output, new_context, say, show_json, show_table
 from sleuth.cli.corpus import docs_named, heads_of
 from sleuth.cli.index_commands import Json
+from sleuth.cli.judge_warnings import warn_of_judges
 
 if TYPE_CHECKING:
     from sleuth.context import Budget, Context
@@ -73,13 +74,15 @@ def rerank_candidates(
     if output is None and not dry_run:
         raise UsageError("name the run to write with -o OUT.trec, or see what would be asked with --dry-run")
     if output is not None:
-        check_output(output)
+        check_output(output, inputs=[run, queries, corpus, recipe])
     limits = parse_budget(budget)
     settings = {"depth": depth, "budget": budget, "deadline": deadline, "no_cache": no_cache, "tag": tag}
     manifest = Manifest.begin("rerank", seed=seed, settings=settings)
     loaded = load_recipe(recipe, cache=None if no_cache else "default")
     for name, path in (("run", run), ("queries", queries), ("corpus", corpus), ("recipe", recipe)):
         manifest.add_input(name, path)
+    for name, read in loaded.files().items():
+        manifest.add_input(name, read)
     manifest["settings"]["recipe"] = _told(loaded)
     context = replace(new_context(seed=seed), budget=limits, deadline=Deadline(deadline))
     asked, candidates = _joined(read_queries(queries), read_run(run), queries, run)
@@ -129,6 +132,9 @@ def _joined(asked: Sequence[Query], run: Run, queries_path: Path, run_path: Path
     if not within:
         first = f"; the run's first query is {next(iter(run))!r}" if run else "; the run is empty"
         raise UsageError(f"no query of {queries_path} has candidates in {run_path}{first}")
+    empty = next((query.query_id for query in within if not query.text.strip()), None)
+    if empty is not None:
+        raise UsageError(f"{queries_path}: the question of query {empty!r} is empty, so no judge can be asked about it")
     if len(within) < len(asked):
         say(f"{len(asked) - len(within):,} of {len(asked):,} queries have no candidates in {run_path}")
     known = {query.query_id for query in asked}
@@ -217,12 +223,14 @@ def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
                 f"{plan.serial_depth:,}",
                 f"{plan.passages:,}",
                 *tokens,
-                _money(plan.money),
+                _money_span(plan),
             ]
         )
     show_table(COLUMNS, rows)
     if any(not plan.exact for plan in plans):
         say("calls: expected, if the judge confirms the order it is given (fewest–most seen in trials)")
+    if any(not plan.exact and plan.money is not None for plan in plans):
+        say("money: for the expected calls (up to: for the most, at the same price a call)")
     if len([plan for plan in plans if plan.calls_expected]) > 1:
         say("later stages are planned on the first stage's order")
 
@@ -269,6 +277,7 @@ def _report(result: Result, output: Path, as_json: bool) -> None:
         show_table(COLUMNS, rows)
         say(f"{output}: {lines:,} lines for {len(result.run):,} queries")
         _say_counts(stages, bills)
+    warn_of_judges(stages)
     if not result.complete:
         say(f"incomplete: {_reason(result)}")
 
@@ -282,6 +291,13 @@ def _say_counts(stages: Mapping[str, StageResult], bills: Sequence[Mapping[str, 
             told["from the cache"] = bill["cache_hits"]
         if told:
             say(f"{name}: " + ", ".join(f"{key} {n:,}" for key, n in told.items()))
+
+
+def _money_span(plan: Plan) -> str:
+    """What the expected calls cost; where there may be more of them, what the most would at the same price a call."""
+    if plan.money is None or plan.exact or not 0 < plan.calls_expected < plan.calls_max:
+        return _money(plan.money)
+    return f"{_money(plan.money)} (up to {_money(plan.money * plan.calls_max / plan.calls_expected)})"
 
 
 def _money(amount: float | None) -> str:

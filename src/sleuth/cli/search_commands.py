@@ -10,6 +10,7 @@ import typer
 
 from sleuth.cli.console import INCOMPLETE, check_output, new_context, say, show_indented, show_json
 from sleuth.cli.index_commands import IndexPath, Json, parse_where
+from sleuth.cli.judge_warnings import warn_of_judges
 
 if TYPE_CHECKING:
     from sleuth.context import Context
@@ -94,6 +95,8 @@ def search_index(
         show_json(hits.to_json())
     else:
         _show_hits(hits)
+    if answering is not None and answering.result is not None:
+        warn_of_judges(answering.result.stages)
     if answering is not None and answering.result is not None and not answering.result.complete:
         reasons = [f"{name}: {stage.reason}" for name, stage in answering.result.stages.items() if stage.reason]
         say(f"incomplete: {'; '.join(reasons)}")
@@ -195,7 +198,7 @@ def retrieve_run(
     from sleuth.retrieve.views import check_depth
 
     check_depth(depth)
-    check_output(output)
+    check_output(output, inputs=[queries, candidates])
     settings = {
         key: str(value) if isinstance(value, Path) else value
         for key, value in locals().items()

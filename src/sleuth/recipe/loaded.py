@@ -18,6 +18,7 @@ from sleuth.recipe.building import (
     make_stage,
     refuse_unbuilt,
 )
+from sleuth.recipe.keys import BACKENDS
 from sleuth.recipe.reading import Place, read_document, stage_places
 from sleuth.rerank.mixable import check_mixes
 from sleuth.stages import DocStore, Reranker, Retriever
@@ -55,6 +56,19 @@ class Recipe:
         """The most candidates of a query that any judge looks at; None where one looks at all, 0 without judges."""
         depths = [table.get("depth") for table in self.document.get("rerank", ()) if "step" not in table]
         return None if None in depths else max(depths, default=0)
+
+    def files(self) -> dict[str, Path]:
+        """What else is read, by table and key: cassettes, labels and runs of backends, prompts of your own."""
+        found: dict[str, Path] = {}
+        for name, table in self.document.get("llm", {}).items():
+            keys = BACKENDS[table["kind"]].keys
+            found |= {
+                f"llm.{name}.{key}": Path(table[key]) for key in table if key in keys and keys[key].kind == "path"
+            }
+        for at, table in enumerate(self.document.get("rerank", ()), 1):
+            if str(table.get("prompt", "")).endswith(".toml"):
+                found[f"rerank.{at}.prompt"] = Path(table["prompt"])
+        return found
 
     def backends(self) -> dict[str, ChatBackend]:
         """All `[llm.NAME]` by name. Each is made once, so everything that uses it shares its concurrency."""

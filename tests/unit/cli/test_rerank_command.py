@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from sleuth.cli.judge_warnings import judge_faults
 from sleuth.cli.rerank_command import parse_budget
 from sleuth.data.readers import read_run
 from sleuth.errors import UsageError
+from sleuth.manifest import file_sha256
+from sleuth.prompts.template import template_source
 
 Call = Callable[..., Any]
 
@@ -187,6 +190,85 @@ def test_options_that_make_no_sense(sleuth: Call, work: Path, more: list[str], s
 def test_a_recipe_without_stages_has_nothing_to_do(sleuth: Call, work: Path) -> None:
     (work / "r.toml").write_text('schema = "sleuth.recipe/1"\n')
     assert "nothing to do" in sleuth(*arguments(work, "-o", work / "out.trec"), code=2).stderr
+
+
+@pytest.mark.parametrize("name", ["in.trec", "q.tsv", "corpus.jsonl", "r.toml"])
+def test_an_input_is_not_overwritten(sleuth: Call, work: Path, name: str) -> None:
+    before = (work / name).read_bytes()
+    (work / "link").symlink_to(work / name)
+    for output in (work / name, work / "link"):
+        assert "would be overwritten" in sleuth(*arguments(work, "-o", output), code=2).stderr
+    assert (work / name).read_bytes() == before
+
+
+def test_an_empty_question_is_named(sleuth: Call, work: Path) -> None:
+    (work / "q.tsv").write_text("q1\twhy does it hang\nq2\t  \nq3\t\n")
+    said = sleuth(*arguments(work, "-o", work / "out.trec"), code=2).stderr
+    assert "q.tsv: the question of query 'q2' is empty" in said
+    assert not (work / "out.trec").exists()
+
+
+def test_everything_that_is_read_is_an_input_of_the_manifest(sleuth: Call, work: Path) -> None:
+    (work / "own.toml").write_text(template_source("rankgpt"))
+    (work / "labels.tsv").write_text("q1 0 d1 1\n")
+    oracle = '[llm.other]\nkind = "oracle"\nqrels = "labels.tsv"\nrun = "in.trec"\n'
+    (work / "r.toml").write_text(RECIPE + 'prompt = "own.toml"\n' + oracle)
+    sleuth(*arguments(work, "-o", work / "out.trec"))
+    inputs = json.loads((work / "out.trec.manifest.json").read_text())["inputs"]
+    read = {"run": "in.trec", "queries": "q.tsv", "corpus": "corpus.jsonl", "recipe": "r.toml"}
+    read |= {"llm.judge.cassette": "answers.jsonl", "llm.other.qrels": "labels.tsv", "llm.other.run": "in.trec"}
+    assert {name: entry["sha256"] for name, entry in inputs.items()} == {
+        name: file_sha256(work / path) for name, path in {**read, "rerank.1.prompt": "own.toml"}.items()
+    }
+
+
+def test_a_plan_shows_the_span_of_the_money(sleuth: Call, work: Path) -> None:
+    heap = RECIPE.replace("listwise", "setwise").replace("sliding-window", "heap")
+    heap = heap.replace("window = 4\nstride = 2", "k = 2\nsize = 2")
+    (work / "r.toml").write_text(heap)
+    plan = json.loads(sleuth(*arguments(work, "--dry-run", "--json")).stdout)["stages"][0]
+    assert plan["calls_expected"] < plan["calls_max"]
+    said = sleuth(*arguments(work, "--dry-run"))
+    most = plan["money"] * plan["calls_max"] / plan["calls_expected"]
+    assert said.stdout.splitlines()[1].split("\t")[-1] == f"{plan['money']:,.4f} (up to {most:,.4f})"
+    assert "money: for the expected calls" in said.stderr
+    (work / "r.toml").write_text(RECIPE)
+    assert "up to" not in (exact := sleuth(*arguments(work, "--dry-run"))).stdout + exact.stderr
+
+
+UNREAD, SAME = (
+    "WARNING: rerank-1: no answer could be read: ",
+    "WARNING: rerank-1: the model returns the order it is given",
+)
+
+
+@pytest.mark.parametrize(
+    ("reply", "says", "not_said"),
+    [
+        ("I would rather not.", UNREAD, SAME),
+        ("[1] > [2] > [3] > [4]", SAME, UNREAD),
+        ("[2] > [1] > [3]", "", "WARNING"),
+    ],
+)
+def test_a_judge_that_does_not_judge_is_said_aloud(
+    sleuth: Call, work: Path, index: Path, reply: str, says: str, not_said: str
+) -> None:
+    (work / "answers.jsonl").write_text(json.dumps({"reply": {"text": reply}}) + "\n")
+    said = sleuth(*arguments(work, "-o", work / "out.trec", "--json")).stderr
+    assert says in said
+    assert not_said not in said
+    (work / "r.toml").write_text(RECIPE.replace("window = 4\nstride = 2", "window = 3\nstride = 1"))
+    said = sleuth("search", index, "passage 3", "--json", "--recipe", work / "r.toml").stderr
+    assert says.removesuffix(" given") in said
+    assert not_said not in said
+
+
+def test_when_a_judge_is_said_not_to_judge() -> None:
+    assert judge_faults({"comparisons": 0, "serial_depth": 0}) == []
+    assert judge_faults({"comparisons": 10, "fallback": 8, "identity": 2}) == []
+    assert "9 of 10 comparisons" in judge_faults({"comparisons": 10, "fallback": 9})[0]
+    assert "it does not rank" in judge_faults({"comparisons": 10, "identity": 9})[0]
+    assert judge_faults({"comparisons": 2, "identity": 2}) == []  # a short list may simply have been right
 
 
 def test_budgets() -> None:
