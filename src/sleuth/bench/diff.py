@@ -125,6 +125,19 @@ class RunDiff:
     only_b: tuple[str, ...] = ()
     settings: tuple[Changed, ...] = ()
 
+    def settings_of_both(self) -> tuple[Changed, ...]:
+        """The settings that both manifests have, differently."""
+        return tuple(one for one in self.settings if not one.only)
+
+    def settings_of_one(self) -> dict[str, tuple[str, ...]]:
+        """ "A" and "B", where one has settings that the other lacks: their last names, each once."""
+        found = {}
+        for holder in ("a", "b"):
+            names = (one.setting.rpartition(".")[2] for one in self.settings if one.only == holder)
+            if listed := tuple(dict.fromkeys(names)):
+                found[holder.upper()] = listed
+        return found
+
     def counts(self) -> dict[str, int]:
         """Queries compared, those with another head, those that got better and worse; documents in and out."""
         changes = [query.change for query in self.queries if query.change is not None]

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -19,13 +19,24 @@ MOST_WINDOWS = 8
 """Comparisons that are kept for one document; a document of a head is rarely seen more often (ours)."""
 
 
+NO_SETTINGS = frozenset({"output", "no_cache", "queries", "tag"})
+"""What a manifest keeps of the command line that says nothing about how a run came to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A setting that two manifests give differently; None where one lacks it."""
+    """A setting that two manifests give differently.
+
+    Attributes:
+        setting: Its name, the tables above it before it.
+        a, b: Its values; None where a manifest lacks it.
+        only: "a" or "b" where the other manifest does not have it at all; else "".
+    """
 
     setting: str
     a: Any
     b: Any
+    only: Literal["", "a", "b"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +81,30 @@ def read_manifest(run: str | Path) -> dict[str, Any]:
 
 
 def changed_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Changed, ...]:
-    """The settings and versions in which two manifests differ; empty unless both are there."""
+    """The settings and versions in which two manifests differ; empty unless both are there.
+
+    What is null in one and absent in the other is set in neither.
+    """
     if not (a and b):
         return ()
     flat_a, flat_b = (
-        {**_flat("", one.get("settings", {})), **_flat("versions", one.get("versions", {}))} for one in (a, b)
+        {**_flat("", _told(one.get("settings"))), **_flat("versions", one.get("versions", {}))} for one in (a, b)
     )
     names = [name for name in {**flat_a, **flat_b} if flat_a.get(name) != flat_b.get(name)]
-    return tuple(Changed(name, flat_a.get(name), flat_b.get(name)) for name in sorted(names))
+    return tuple(
+        Changed(name, flat_a.get(name), flat_b.get(name), _holder(name in flat_a, name in flat_b))
+        for name in sorted(names)
+    )
+
+
+def _told(settings: Any) -> Any:
+    return {key: settings[key] for key in settings if key not in NO_SETTINGS} if isinstance(settings, dict) else {}
+
+
+def _holder(in_a: bool, in_b: bool) -> Literal["", "a", "b"]:
+    if in_a and in_b:
+        return ""
+    return "a" if in_a else "b"
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+SHOWN_NAMES = 20
+"""Names of settings that only one run has, on its one line (ours); --json and the page have all."""
+
 SHOWN_QUERIES = 20
 """Rows of the table on a terminal (ours: one screen); the page and --json have all."""
 
@@ -112,5 +115,8 @@ def _show(diff: RunDiff) -> None:
             f"{diff.measure}: {diff.mean_a:.4f} → {diff.mean_b:.4f} ({diff.mean_b - diff.mean_a:+.4f}); "
             f"{counts['better']:,} queries better, {counts['worse']:,} worse"
         )
-    for one in diff.settings:
+    for one in diff.settings_of_both():
         say(visible(f"differs: {one.setting}: {one.a} → {one.b}"))
+    for side, names in diff.settings_of_one().items():
+        more = f", and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        say(visible(f"only in {side}: {', '.join(names[:SHOWN_NAMES])}{more}"))

@@ -86,17 +86,32 @@ def test_empty_lists_and_json() -> None:
 def test_settings_that_differ(tmp_path: Path) -> None:
     for name, window, version in (("a", 20, "1"), ("b", 10, "2")):
         manifest = {
-            "settings": {"depth": 100, "recipe": {"rerank": [{"window": window}]}, "tag": None if name == "a" else "t"},
+            "settings": {
+                "depth": 100,
+                "recipe": {"rerank": [{"window": window}]},
+                "budget": None if name == "a" else "calls=5",
+                **dict.fromkeys(("output", "no_cache", "queries", "tag"), name),
+            },
             "versions": {"sleuth": version},
         }
         (tmp_path / f"{name}.manifest.json").write_text(json.dumps(manifest))
     changed = changed_settings(read_manifest(tmp_path / "a"), read_manifest(tmp_path / "b"))
     assert changed == (
+        Changed("budget", None, "calls=5"),
         Changed("recipe.rerank.1.window", 20, 10),
-        Changed("tag", None, "t"),
         Changed("versions.sleuth", "1", "2"),
     )
     assert changed_settings(read_manifest(tmp_path / "a"), read_manifest(tmp_path / "absent")) == ()
+
+
+def test_settings_that_only_one_run_has_are_told_apart() -> None:
+    plain = {"settings": {"depth": 100, "method": "bm25", "feedback": None}}
+    stage = {"judge": {"prompt": "rankgpt", "window": 20}, "strategy": "Funnel"}
+    reranked = {"settings": {"depth": 50, "budget": None, "stages": {"rerank-1": stage, "rerank-2": stage}}}
+    found = compare_runs(A, B, settings=changed_settings(plain, reranked))
+    assert found.settings_of_both() == (Changed("depth", 100, 50),)
+    assert found.settings_of_one() == {"A": ("method",), "B": ("prompt", "window", "strategy")}
+    assert compare_runs(A, B, settings=changed_settings(plain, plain)).settings_of_one() == {}
 
 
 def test_windows_of_the_documents_that_matter(tmp_path: Path) -> None:

@@ -51,6 +51,23 @@ def test_the_page_and_json(sleuth: Call, runs: Path) -> None:
     assert "text of c" in text
 
 
+def test_settings_that_one_run_lacks_are_one_line(sleuth: Call, runs: Path) -> None:
+    more = {f"setting-{at:02}": at for at in range(30)}
+    for name, settings in (
+        ("a", {"depth": 100, "tag": "x"}),
+        ("b", {"depth": 50, "tag": "y", "stages": {"one": more}}),
+    ):
+        (runs / f"{name}.trec.manifest.json").write_text(json.dumps({"settings": settings}))
+    page = runs / "diff.html"
+    said = sleuth("diff", runs / "a.trec", runs / "b.trec", "-o", page).stderr.splitlines()
+    assert "differs: depth: 100 → 50" in said
+    assert [line for line in said if line.startswith("only in")] == [
+        f"only in B: {', '.join(list(more)[:20])}, and 10 more"
+    ]
+    assert not any("None" in line for line in said)
+    assert "Only in B: <bdi>setting-00, " in page.read_text(encoding="utf-8")
+
+
 def test_a_terminal_gets_a_table(sleuth: Call, runs: Path, as_terminal: Callable[[], None]) -> None:
     as_terminal()
     shown = sleuth("diff", runs / "a.trec", runs / "b.trec", "--qrels", runs / "qrels").stdout
