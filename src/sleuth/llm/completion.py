@@ -142,7 +142,8 @@ def label_logprobs(
     if listed is None:
         raise RequestRefused(
             f"{where}: log-probabilities were asked for and none came. Is `server=` right? If this server has none, "
-            f"pass capabilities=Capabilities(label_logprobs=0, ...) and take a judge that reads text"
+            f"pass capabilities=Capabilities(label_logprobs=0, ...), in a recipe capabilities = {{ label_logprobs = 0 }}, "
+            f"and take a judge that reads text"
         )
     entries, drawn = listed
     found: dict[str, float] = {}

@@ -110,7 +110,8 @@ def check_capabilities(request: ChatRequest, capabilities: Capabilities, where: 
         if needed and not getattr(capabilities, name):
             raise CapabilityMissing(
                 f"{where}: the request needs {name!r}, which this server is not known to have. If it has, pass "
-                f"capabilities=Capabilities({name}={'20' if name == 'label_logprobs' else 'True'}, ...); "
+                f"capabilities=Capabilities({name}={'20' if name == 'label_logprobs' else 'True'}, ...), in a recipe "
+                f"capabilities = {{ {name} = {'20' if name == 'label_logprobs' else 'true'} }}; "
                 f"sleuth doctor --llm URL tells what it can do"
             )
 

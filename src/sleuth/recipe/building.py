@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from sleuth.errors import CapabilityMissing, UsageError
+from sleuth.errors import CapabilityMissing, FormatError, ModelError, UsageError
 from sleuth.front import make_retriever
 from sleuth.fusion.smoothed import Smoothed
 from sleuth.index.handle import IndexView
@@ -35,11 +36,23 @@ def located(place: Place) -> Iterator[None]:
     try:
         yield
     except CapabilityMissing as error:
-        raise CapabilityMissing(f"{place}: {error}") from error
+        raise CapabilityMissing(f"{place}: {error}{_in_toml(str(error))}") from error
+    except ModelError as error:
+        raise ModelError(f"{place}: {error}") from error
+    except FormatError as error:
+        raise FormatError(str(place), str(error)) from error
     except UsageError as error:
         if str(error).startswith(str(place.path)):
             raise
         raise UsageError(f"{place}: {error}") from error
+
+
+def _in_toml(message: str) -> str:
+    """Capabilities that a message wants declared in Python, as a recipe declares them."""
+    found = re.search(r"Capabilities\(([^)]*)\)", message)
+    stated = re.findall(r"(\w+)=(\w+)", found[1]) if found else []
+    toml = ", ".join(f"{name} = {value.lower()}" for name, value in stated)
+    return f". In a recipe, in the table [llm.…]: capabilities = {{ {toml} }}" if toml else ""
 
 
 def _class(home: str, place: Place) -> Any:

@@ -94,6 +94,10 @@ def read_document(path: Path) -> dict[str, Any]:
     found = _parse(path)
     top = Place(path)
     _refuse_secrets(found, top)
+    if "schema" not in found:
+        for name in found:
+            if nearest(name, ["schema"]):
+                raise top.unknown("key", name, list(TABLES))
     if found.get("schema") != SCHEMA:
         raise top.fault(f"a recipe begins with schema = {SCHEMA!r}, got {found.get('schema')!r}")
     document = _checked(found, TABLES, top)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sleuth.errors import CapabilityMissing, FormatError, SleuthError, UsageError
+from sleuth.errors import CapabilityMissing, FormatError, ModelError, SleuthError, UsageError
 from sleuth.front import build_index
 from sleuth.llm.chat import Capabilities
 from sleuth.llm.replay import Replay
@@ -246,6 +247,8 @@ def test_environment_is_beaten_by_the_recipe(write: Write, monkeypatch: pytest.M
     [
         (STAGED + "widnow = 10\n", r"r\.toml, \[\[rerank\]\] 1: unknown key 'widnow'\. Did you mean 'window'\?"),
         (STAGED + "stride = 10\n", r"unknown key 'stride'\. It belongs to strategy = 'sliding-window'"),
+        (STAGED.replace("schema", "shcema", 1), r"r\.toml: unknown key 'shcema'\. Did you mean 'schema'\?"),
+        (STAGED.partition("\n")[2], "a recipe begins with schema = 'sleuth.recipe/1', got None"),
         (STAGED + "[retreive]\n", "unknown key 'retreive'. Did you mean 'retrieve'"),
         (STAGED.replace("listwise", "listwize"), "unknown judge 'listwize'. Did you mean 'listwise'"),
         (STAGED + 'strategy = "funel"\n', "unknown strategy 'funel'. Did you mean 'funnel'"),
@@ -304,6 +307,34 @@ def test_the_classes_own_refusals_name_the_table(write: Write) -> None:
     text = STAGED.replace("listwise", "yes-no") + 'by = "logprob"\n'
     with pytest.raises(CapabilityMissing, match=r"\[\[rerank\]\] 1"):
         load_recipe(write(text.replace("[[rerank]]", "capabilities = { raw = true }\n[[rerank]]"))).rerankers()
+
+
+def test_capabilities_are_wanted_as_a_recipe_declares_them(write: Write) -> None:
+    text = HEAD + "capabilities = { raw = true }\n" + '[[rerank]]\njudge = "graded"\nllm = "judge"\nby = "expected"\n'
+    with pytest.raises(CapabilityMissing) as caught:
+        load_recipe(write(text)).rerankers()
+    wanted = re.search(r"capabilities = \{ .* \}", str(caught.value))
+    assert wanted is not None
+    assert "r.toml, [[rerank]] 1" in str(caught.value)
+    found = (
+        load_recipe(write(text.replace("capabilities = { raw = true }", wanted[0]))).backends()["judge"].capabilities
+    )
+    assert found != Capabilities(raw=True)
+    assert found != Capabilities()
+
+
+def test_what_a_backend_can_not_open_names_the_table(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "labels.tsv").write_text("q1 0 d1 many\n")
+    oracle = 'schema = "sleuth.recipe/1"\n[llm.o]\nkind = "oracle"\nqrels = "labels.tsv"\n'
+    with pytest.raises(FormatError, match=r"r\.toml, \[llm\.o\]: .*labels\.tsv, line 1"):
+        load_recipe(write(oracle)).backends()
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_names_the_table(write: Write) -> None:
+    text = 'schema = "sleuth.recipe/1"\n[llm.t]\nkind = "transformers"\nmodel = "toy"\n'
+    with pytest.raises(ModelError, match=r"r\.toml, \[llm\.t\]: toy is neither a folder nor a name"):
+        load_recipe(write(text)).backends()
 
 
 def test_token_caps_need_a_tokenizer(write: Write) -> None:

@@ -83,6 +83,8 @@ def test_choices() -> None:
 def test_missing_capability_is_named(need: str, request_: ChatRequest) -> None:
     with pytest.raises(CapabilityMissing, match=need):
         check_capabilities(request_, Capabilities(), "m at u")
+    with pytest.raises(CapabilityMissing, match=r"in a recipe capabilities = \{ \w+ = (20|true) \};"):
+        check_capabilities(request_, Capabilities(), "m at u")
     check_capabilities(request_, server_named("vllm").capabilities, "m at u")
 
 
