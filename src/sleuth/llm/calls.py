@@ -5,7 +5,8 @@ A backend brings one coroutine that makes one attempt; `Calls` does the rest. In
 1. The deadline: after it nothing new is sent.
 2. An equal request in flight: it is shared, over all runs of the process.
 3. The cache: a hit is free.
-4. The budget: one call, its input by estimate and the longest answer are reserved, in the order of submission.
+4. The budget: one call, its input (by the backend's tokenizer, else by estimate) and the longest answer are reserved, in
+   the order of submission.
 5. One of `concurrency` places, first come first served; a call keeps its place while it waits to try again.
 6. A note that it is in flight, before anything is sent.
 7. Attempts, with waiting in between.
@@ -32,12 +33,16 @@ from sleuth.errors import AuthenticationFailed, SleuthError, TransportError, Usa
 from sleuth.llm.cache import Cache
 from sleuth.llm.cassette import without_surrogates
 from sleuth.llm.chat import ChatBackend, ChatRequest, Reply
+from sleuth.llm.failures import exhausted
 from sleuth.llm.flight import Flight, Flights, Send, Waiter, book
 from sleuth.llm.loop import after_fork, current_loop
 
 __all__ = ["Calls", "Retries", "Send"]
 
 log = logging.getLogger(__name__)
+
+WARN_EVERY_S = 60.0
+"""A backend's first failures are a warning at most so often (ours: sixteen calls at once fail together)."""
 
 _flights = Flights()
 
@@ -102,6 +107,7 @@ class Calls:
         self._queue: deque[Flight] = deque()
         self._busy = 0
         self._home: asyncio.AbstractEventLoop | None = None
+        self._warned = -math.inf
 
     def submit(self, backend: ChatBackend, send: Send, request: ChatRequest, context: Context | None) -> Future[Reply]:
         """Ask.
@@ -133,33 +139,48 @@ class Calls:
     def _look_up(self, backend: ChatBackend, send: Send, request: ChatRequest, waiter: Waiter) -> Reply | None:
         """A reply that is there already, else None after the call is under way."""
         key = _key(backend, request)
+        own = Flight(
+            place=self._place,
+            key=key,
+            identity=backend.identity,
+            request=request,
+            send=send,
+            price=backend.price,
+            payer=waiter,
+            tokenizer=backend.tokenizer,
+            address=getattr(backend, "base_url", ""),  # of those that speak to a server
+        )
+        if own.metered:
+            with _flights.lock:
+                there = self._there(key)
+            if there is None:
+                own.count_input()  # outside of the lock: it takes milliseconds, and the loop's thread may need it
         with _flights.lock:
-            flight = _flights.find(self._place, key)
-            if flight is not None:
+            there = self._there(key)
+            if isinstance(there, Reply):
+                book(waiter.context, waiter.stage, cache_hits=1)
+                return there
+            if there is not None:
+                flight = there
                 flight.waiters.append(waiter)
                 begin = partial(_flights.watch, flight, waiter)
             else:
-                reply = None if self.cache is None else self.cache.get(key)
-                if reply is not None:
-                    book(waiter.context, waiter.stage, cache_hits=1)
-                    return reply
-                flight = Flight(
-                    place=self._place,
-                    key=key,
-                    identity=backend.identity,
-                    request=request,
-                    send=send,
-                    price=backend.price,
-                    payer=waiter,
-                )
+                flight = own
                 flight.reserve()
                 _flights.add(flight)
                 begin = partial(self._admit, flight)
             current_loop().call_soon_threadsafe(begin)
-        if flight.payer is not waiter:
+        if flight is not own:
             book(waiter.context, waiter.stage, shared=1)
         waiter.future.add_done_callback(partial(_leave_if_cancelled, flight, waiter))
         return None
+
+    def _there(self, key: str) -> Flight | Reply | None:
+        """An equal request in flight, else the cache's reply. Call it with the flights' lock held."""
+        flight = _flights.find(self._place, key)
+        if flight is not None or self.cache is None:
+            return flight
+        return self.cache.get(key)
 
     # ── in the loop's thread ──
 
@@ -244,14 +265,24 @@ class Calls:
                 reply = await flight.send(flight.request)
             except TransportError as error:
                 if flight.attempts > self.retries.most:
-                    raise _exhausted(error, flight) from error
+                    raise exhausted(
+                        error, flight.request, flight.attempts, flight.address, kept=self.cache is not None
+                    ) from error
                 wait_s = self.retries.wait_s(flight.attempts, error.retry_after_s, random.random())
-                log.info("%s (attempt %d; the next one in %.1f s)", error, flight.attempts, wait_s)
+                log.log(self._level(flight), "%s (attempt %d; the next one in %.1f s)", error, flight.attempts, wait_s)
             else:
                 return _finished(reply, time.perf_counter() - begun_s, flight.attempts)
             finally:
                 flight.working_s += time.perf_counter() - begun_s
             await asyncio.sleep(wait_s)
+
+    def _level(self, flight: Flight) -> int:
+        """Of the log's line on a failed attempt: whoever waits is told now and then, not for every call and attempt."""
+        now = time.monotonic()
+        if flight.attempts > 1 or now - self._warned < WARN_EVERY_S:
+            return logging.INFO
+        self._warned = now
+        return logging.WARNING
 
 
 def _key(backend: ChatBackend, request: ChatRequest) -> str:
@@ -275,13 +306,6 @@ def _finished(reply: Reply, took_s: float, attempts: int) -> Reply:
         attempts=attempts,
         cached=False,
     )
-
-
-def _exhausted(error: TransportError, flight: Flight) -> TransportError:
-    tags = flight.request.tags
-    where = f"stage {tags.stage!r}, query {tags.query_id!r}: " if tags.query_id else ""
-    message = f"{where}no reply after {flight.attempts} attempts; the last one: {error}"
-    return TransportError(message, status=error.status, retry_after_s=error.retry_after_s)
 
 
 def _leave_if_cancelled(flight: Flight, waiter: Waiter, future: Future[Reply]) -> None:

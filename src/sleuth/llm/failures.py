@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from sleuth.errors import AuthenticationFailed, ContextTooLong, LLMError, RequestRefused, TransportError
 from sleuth.llm.chat import ChatRequest
 
-__all__ = ["excerpt", "failure_of", "retry_after_s", "subject"]
+__all__ = ["excerpt", "exhausted", "failure_of", "retry_after_s", "subject"]
 
 EXCERPT_CHARACTERS = 300
 """How much of a server's own words an error quotes (ours: vLLM's longest wording of "too long" is 250)."""
@@ -56,7 +56,8 @@ def failure_of(
     told = f" The server says: {said}" if said else ""
     if status in (401, 403):
         return AuthenticationFailed(
-            f"{where}: status {status}, the key is refused or missing. Set OPENAI_API_KEY or api_key=.{told}"
+            f"{where}: status {status}, the key is refused or missing. Set the environment variable OPENAI_API_KEY or "
+            f"pass api_key=.{told}"
         )
     if status == 413 or (status in (400, 422, 500) and TOO_LONG.search(body)):
         about = f" ({subject(request)})" if request is not None else ""
@@ -72,6 +73,28 @@ def failure_of(
         " Is the model's name right, and does the base URL end as the server wants it (/v1)?" if status == 404 else ""
     )
     return RequestRefused(f"{where}: status {status}, the request is refused as it is.{hint}{told}")
+
+
+def exhausted(
+    error: TransportError, request: ChatRequest, attempts: int, address: str, *, kept: bool
+) -> TransportError:
+    """The error after the last attempt.
+
+    Args:
+        error: Of that attempt.
+        request: What was asked; its tags name stage and query.
+        attempts: How many there were.
+        address: The server's; "" where there is none.
+        kept: Replies go into a cache.
+    """
+    tags = request.tags
+    where = f"stage {tags.stage!r}, query {tags.query_id!r}: " if tags.query_id else ""
+    message = f"{where}no reply after {attempts} attempts; the last one: {str(error).rstrip('.')}."
+    if error.status is None and address:  # nobody answered at all
+        message += f" Is the server at {address} running?"
+    if kept:
+        message += " The replies so far are kept in the cache; the same command carries on from there."
+    return TransportError(message, status=error.status, retry_after_s=error.retry_after_s)
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -77,6 +77,8 @@ class Flight:
         place, key: Equal requests have the same; `key` is the cache's.
         identity: The backend's.
         request, send, price: What is asked, how, and what it costs.
+        tokenizer: The model's, where it is known; the input is then counted instead of estimated.
+        address: The server's, for messages; "" where there is none.
         payer: Whose budget and ledger it is on.
         waiters: Who asked and has not left; empty once the flight is over.
         attempts: Sends so far.
@@ -95,28 +97,48 @@ class Flight:
         send: Send,
         price: Price | None,
         payer: Waiter,
+        tokenizer: str | None = None,
+        address: str = "",
     ) -> None:
         self.place, self.key, self.identity = place, key, identity
         self.request, self.send, self.price, self.payer = request, send, price, payer
+        self.tokenizer, self.address = tokenizer, address
         self.waiters = [payer]
         self.attempts = 0
         self.working_s = 0.0
         self.reply: Reply | None = None
         self.task: asyncio.Task[None] | None = None
         self._held: Mapping[str, float] | None = None
+        self._input: int | None = None
 
     # ── budget ──
 
+    @property
+    def metered(self) -> bool:
+        """The payer's budget limits tokens or money, so the input must be counted; most runs save that time."""
+        return not self.payer.context.budget.limits.keys().isdisjoint(("tokens", "money"))
+
+    def count_input(self) -> int:
+        """The input's tokens, counted once.
+
+        Raises:
+            UsageError, ModelError: The backend's tokenizer can't be read.
+        """
+        if self._input is None:
+            self._input = request_tokens(self.request, self.tokenizer)
+        return self._input
+
     def reserve(self) -> None:
-        """Set the largest cost aside: a call, the input by estimate, the longest output.
+        """Set the largest cost aside: a call, the input (by the backend's tokenizer, else by estimate), the longest output.
 
         Raises:
             BudgetExceeded: There is not so much left; nothing is reserved.
+            UsageError, ModelError: As of `count_input`.
         """
         budget = self.payer.context.budget
         tokens, money = 0, 0.0
-        if "tokens" in budget.limits or "money" in budget.limits:  # counting takes time that most runs can save
-            usage = self._largest()
+        if self.metered:
+            usage = Usage(self.count_input(), self.request.decoding.max_tokens)
             tokens = usage.prompt_tokens + usage.completion_tokens
             money = self.price.of(usage) if self.price is not None else 0.0
         self._held = budget.reserve(calls=1, tokens=tokens, money=money, seconds=0)
@@ -144,9 +166,6 @@ class Flight:
         if held is not None:
             self.payer.context.budget.settle(held, **spent)
 
-    def _largest(self) -> Usage:
-        return Usage(request_tokens(self.request), self.request.decoding.max_tokens)
-
     # ── books ──
 
     def book_reply(self, reply: Reply) -> None:
@@ -173,12 +192,15 @@ class Flight:
         """Settle and book a call without a reply.
 
         Args:
-            broken_off: It was given up after it was sent. The server may charge for it, so its input is booked as spent.
+            broken_off: It was given up after it was sent. The server may charge for it, so its input is booked as spent,
+                as it was counted for the budget, else by estimate.
         """
         if not self.attempts:
             self.release()
             return
-        tokens = request_tokens(self.request) if broken_off else 0
+        tokens = 0
+        if broken_off:
+            tokens = self._input if self._input is not None else request_tokens(self.request)
         money = self.price.of(Usage(tokens)) if self.price is not None else 0.0
         self._settle(calls=1, tokens=tokens, money=money, seconds=self.working_s)
         book(

@@ -30,6 +30,7 @@ from sleuth.errors import (
 from sleuth.llm.cache import Cache
 from sleuth.llm.calls import Calls, Retries
 from sleuth.llm.chat import ChatBackend, ChatRequest, Decoding, Message, Price, Reply, Tags, Usage
+from sleuth.llm.estimate import MESSAGE_TOKENS, request_tokens
 from sleuth.llm.loop import run
 from sleuth.llm.replay import Scripted
 
@@ -128,6 +129,42 @@ class TestBooks:
         assert (spent["calls"], spent["tokens"], spent["money"]) == (1, 15, pytest.approx(20 / 1e6))
         assert spent["seconds"] > 0
         context.budget.reserve(calls=4, tokens=100_000 - 15)  # nothing is held back
+
+    def test_a_budget_counts_by_the_tokenizer_where_there_is_one(self, tmp_path: Path) -> None:
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        tokenizer = Tokenizer(models.WordLevel({"word": 0, "?": 1}, unk_token="?"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.save(str(tmp_path / "tokenizer.json"))
+        request = ask("word " * 100, decoding=Decoding(max_tokens=10))
+        counted = request_tokens(request, tmp_path)
+        assert counted == 100 + 2 * MESSAGE_TOKENS < request_tokens(request)
+
+        def spend(tokens: int, **fields: object) -> Future[Reply]:
+            backend = Scripted(failing(), **fields)  # type: ignore[arg-type]
+            return backend.submit(request, context=Context(budget=Budget(tokens=tokens)))
+
+        assert result(spend(counted + 10, tokenizer=str(tmp_path))).text == "done"
+        with pytest.raises(BudgetExceeded, match=f"the next step needs {counted + 10}"):
+            result(spend(counted + 9, tokenizer=str(tmp_path)))
+        with pytest.raises(BudgetExceeded):
+            result(spend(counted + 10))
+        money = Context(budget=Budget(money=(counted + 10) / 1e6))
+        priced = Scripted(failing(), tokenizer=str(tmp_path), price=Price(1.0, 1.0))
+        assert result(priced.submit(request, context=money)).text == "done"
+
+    def test_only_a_limit_of_tokens_or_money_needs_the_tokenizer(self, tmp_path: Path) -> None:
+        backend = Scripted(lambda _: "x", tokenizer=str(tmp_path / "none"))
+        assert result(backend.submit(ask("a"), context=Context(budget=Budget(calls=1)))).text == "x"
+        context = Context(budget=Budget(tokens=100_000))
+        with pytest.raises(UsageError, match="tokenizer"):
+            result(backend.submit(ask("b"), context=context))
+        assert _reserves(context, tokens=100_000)
+
+    def test_a_cached_reply_is_not_counted(self, cache: Cache, tmp_path: Path) -> None:
+        result(Scripted(lambda _: "x", cache=cache).submit(ask("a")))
+        backend = Scripted(lambda _: "y", cache=cache, tokenizer=str(tmp_path / "none"))
+        assert result(backend.submit(ask("a"), context=Context(budget=Budget(tokens=1)))).cached
 
     def test_it_is_a_backend(self) -> None:
         assert isinstance(Scripted(lambda _: "x"), ChatBackend)
@@ -436,6 +473,33 @@ class TestRetries:
         row = context.ledger.table()["rerank-1"]
         assert (row["calls"], row["attempts"], row["failed"], row["tokens_in"]) == (1, 6, 1, 0)
         assert _reserves(context, tokens=5000)
+
+    def test_a_dead_server_is_named_and_what_a_cache_keeps_is_said(self, cache: Cache) -> None:
+        def failed(error: TransportError, *, address: str = "", kept: Cache | None = None) -> str:
+            backend = Scripted(failing(*[error] * 99), retries=Retries(most=1, base_s=0), cache=kept)
+            backend.base_url = address  # type: ignore[attr-defined]
+            with pytest.raises(TransportError) as caught:
+                result(backend.submit(ask("a")))
+            return str(caught.value)
+
+        url = "http://127.0.0.1:1/v1"
+        dead, busy = TransportError("refused."), TransportError("busy", status=503)
+        begun = "stage 'rerank-1', query 'q': no reply after 2 attempts; the last one: "
+        hint = f" Is the server at {url} running?"
+        carries = " The replies so far are kept in the cache; the same command carries on from there."
+        assert failed(dead) == f"{begun}refused."
+        assert failed(dead, address=url) == f"{begun}refused.{hint}"
+        assert failed(dead, address=url, kept=cache) == f"{begun}refused.{hint}{carries}"
+        assert failed(busy, address=url, kept=cache) == f"{begun}busy.{carries}"
+
+    def test_the_first_wait_is_a_warning_and_the_others_are_not(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO", logger="sleuth.llm.calls")
+        backend = Scripted(failing(*[TransportError("lost")] * 3), retries=AT_ONCE)
+        for text in "ab":
+            result(backend.submit(ask(text)))
+        told = [(record.levelname, record.getMessage()) for record in caplog.records]
+        assert [level for level, _ in told] == ["WARNING", "INFO", "INFO"]
+        assert told[0][1].startswith("lost (attempt 1; the next one in ")
 
     def test_by_default_at_least_five_times(self) -> None:
         assert Retries().most >= 5
