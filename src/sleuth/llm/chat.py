@@ -66,11 +66,20 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What a request is for: the stage's name, the query and the documents in the order shown."""
+    """What a request is for.
+
+    Attributes:
+        stage: The stage's name.
+        query_id: The query.
+        doc_ids: The documents in the order shown.
+        reply: What kind of answer the asker reads ("permutation", "grade", …; a prompt template's `reply`); "" where
+            it doesn't say.
+    """
 
     stage: str = ""
     query_id: str = ""
     doc_ids: tuple[str, ...] = ()
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,14 @@ from sleuth.types import Qrels, Run
 __all__ = ["Oracle", "OracleReply"]
 
 OracleReply = Literal["permutation", "grade", "grades", "yes-no", "choice"]
-"""What answers look like: the `reply` of the prompt template in use."""
+"""What answers look like: the `reply` of a prompt template."""
 
 REPLIES: tuple[OracleReply, ...] = ("permutation", "grade", "grades", "yes-no", "choice")
 YES = frozenset({"yes", "true", "1", "예", "네"})
+SCALE = (0.0, 5.0)
+SCALES: Mapping[str, tuple[float, float]] = {"grades": (0.0, 10.0)}
+"""Kind of reply -> lowest and highest grade; `SCALE` for the others. As the built-in presets."""
+
 SPREAD = 0.5
 """Standard deviation, in grades, of the probabilities over grade labels (ours)."""
 
@@ -51,9 +55,10 @@ class Oracle:
         seed: Source of all randomness.
         malformed: Share of answers that are damaged in one of the ways of `sleuth.llm.oracle_faults`, in [0, 1].
         truncated: Share of answers that break off at a random place as at a token limit, in [0, 1].
-        reply: What the judge's prompt asks for. "grade" is a pointwise grade on `scale`, "grades" one for each document as
-            JSON, "yes-no" for one document; "choice" the number of the best one. Labels that a request asks for get
-            log-probabilities that fit.
+        reply: What answers look like. Default: None, what the judge's prompt asks for (`Tags.reply`), a "permutation" where
+            a request doesn't say. "grade" is a pointwise grade on `scale`, "grades" one for each document as JSON, "yes-no"
+            for one document; "choice" the number of the best one. Labels that a request asks for get log-probabilities
+            that fit.
         scale: Lowest and highest grade. Default: 0 to 5, or 0 to 10 for "grades", as the built-in presets.
         concurrency: Calls in flight at most. Default: 16, as of the HTTP backend.
         cache: Where replies are kept; by default they are not.
@@ -73,7 +78,7 @@ class Oracle:
         seed: int = 0,
         malformed: float = 0.0,
         truncated: float = 0.0,
-        reply: OracleReply = "permutation",
+        reply: OracleReply | None = None,
         scale: tuple[float, float] | None = None,
         concurrency: int = 16,
         cache: Cache | None = None,
@@ -84,15 +89,14 @@ class Oracle:
     ) -> None:
         if not (0 <= malformed <= 1 and 0 <= truncated <= 1):
             raise UsageError(f"malformed and truncated are shares in [0, 1], got {malformed} and {truncated}")
-        if reply not in REPLIES:
+        if reply is not None and reply not in REPLIES:
             raise UsageError(f"reply must be one of {', '.join(REPLIES)}, got {reply!r}")
-        self.scale = scale or ((0.0, 10.0) if reply == "grades" else (0.0, 5.0))
-        if not self.scale[0] < self.scale[1]:
-            raise UsageError(f"a scale must rise, got {self.scale}")
+        if scale is not None and not scale[0] < scale[1]:
+            raise UsageError(f"a scale must rise, got {scale}")
         self.model = OracleModel(qrels, run, preset=preset, seed=seed)
-        self.malformed, self.truncated, self.reply = malformed, truncated, reply
+        self.malformed, self.truncated, self.reply, self.scale = malformed, truncated, reply, scale
         self.name = name or f"oracle/{self.model.preset}"
-        told = [self.model.settings, seed, malformed, truncated, reply, self.scale]
+        told = [self.model.settings, seed, malformed, truncated, reply, scale]
         self.identity = f"oracle/{self.model.fingerprint()}/{orjson.dumps(told).decode()}"
         self.capabilities = Capabilities(raw=True, prefill=True, label_logprobs=sys.maxsize, choices=True, seed=True)
         self.concurrency, self.price, self.tokenizer, self.family = concurrency, price, tokenizer, family
@@ -104,54 +108,57 @@ class Oracle:
 
     async def _send(self, request: ChatRequest) -> Reply:
         """One attempt."""
-        question = _Question.of(request)
-        if self.reply in ("grade", "yes-no") and len(question.doc_ids) != 1:
+        question = _Question.of(request, self.reply)
+        if question.reply in ("grade", "yes-no") and len(question.doc_ids) != 1:
             raise UsageError(
-                f"an oracle with reply={self.reply!r} judges one document at a time, got {len(question.doc_ids)}; "
-                "set reply= to what the judge's prompt asks for"
+                f"an oracle with reply={question.reply!r} judges one document at a time, got {len(question.doc_ids)}; "
+                "leave reply= out, or set it to what the judge's prompt asks for"
             )
         utilities = self.model.utilities(question.query_id, question.doc_ids, sample=question.sample)
         order = np.argsort(-utilities, kind="stable").tolist()
-        text, labels = self._text(question, utilities, order), self._labels(request, utilities)
-        if labels and self.reply != "permutation":
+        text, labels = self._text(question, utilities, order), self._labels(question, request.labels, utilities)
+        if labels and question.reply != "permutation":
             text = max(labels, key=lambda label: labels[label])
         text, finish = self._damaged(text, question, order)
         text = request.prefill + text
-        usage = Usage(request_tokens(request), estimate_tokens(text), estimated=True)
+        read, written = request_tokens(request, self.tokenizer), estimate_tokens(text, self.tokenizer)
+        usage = Usage(read, written, estimated=True)
         return Reply(text, finish_reason=finish, usage=usage, labels=labels, model=self.name)
 
     def _text(self, question: _Question, utilities: np.ndarray, order: list[int]) -> str:
-        if self.reply == "permutation":
+        if question.reply == "permutation":
             return permutation_text(order)
-        if self.reply == "choice":
+        if question.reply == "choice":
             return question.choices[order[0]] if len(question.choices) == len(order) else f"[{order[0] + 1}]"
-        if self.reply == "yes-no":
+        if question.reply == "yes-no":
             return "yes" if utilities[0] > LABEL_EFFECT / 2 else "no"
-        grades = self.model.grades(question.query_id, question.doc_ids, *self.scale, sample=question.sample)
-        if self.reply == "grade":
+        scale = self._scale(question)
+        grades = self.model.grades(question.query_id, question.doc_ids, *scale, sample=question.sample)
+        if question.reply == "grade":
             return f"Relevance score: {grades[0]:g}"
         return orjson.dumps({str(at + 1): grade for at, grade in enumerate(grades.tolist())}).decode()
 
-    def _labels(self, request: ChatRequest, utilities: np.ndarray) -> Mapping[str, float]:
+    def _scale(self, question: _Question) -> tuple[float, float]:
+        return self.scale or SCALES.get(question.reply, SCALE)
+
+    def _labels(self, question: _Question, asked: Sequence[str], utilities: np.ndarray) -> Mapping[str, float]:
         """Log-probabilities of the labels asked for; several spellings of one answer share its probability."""
-        if not request.labels:
+        if not asked:
             return {}
-        values = [self._fitness(label.strip().casefold(), utilities) for label in request.labels]
+        values = [self._fitness(label.strip().casefold(), question, utilities) for label in asked]
         top = max(values)
         if top == -math.inf:
-            raise UsageError(
-                f"the oracle can't read the labels {list(request.labels)} as answers of reply={self.reply!r}"
-            )
+            raise UsageError(f"the oracle can't read the labels {list(asked)} as answers of reply={question.reply!r}")
         whole = top + math.log(sum(math.exp(value - top) for value in values))
-        return {label: value - whole for label, value in zip(request.labels, values, strict=True) if value > -math.inf}
+        return {label: value - whole for label, value in zip(asked, values, strict=True) if value > -math.inf}
 
-    def _fitness(self, label: str, utilities: np.ndarray) -> float:
+    def _fitness(self, label: str, question: _Question, utilities: np.ndarray) -> float:
         """Unnormalized log-probability of a label."""
-        if self.reply == "yes-no":
+        if question.reply == "yes-no":
             distance = float(utilities[0]) - LABEL_EFFECT / 2
             return distance if label in YES else 0.0
-        if self.reply == "grade":
-            low, high = self.scale
+        if question.reply == "grade":
+            low, high = self._scale(question)
             try:
                 grade = float(label)
             except ValueError:
@@ -166,7 +173,7 @@ class Oracle:
             return text, "stop"
         bad, cut, place, family = self.model.draw("answer", question.query_id, question.sample, *question.doc_ids)
         if bad < self.malformed:
-            if self.reply == "permutation":
+            if question.reply == "permutation":
                 return faulty_text(family, order), "stop"
             return faulty_text(family, order, families=LOST), "stop"
         if cut < self.truncated:
@@ -182,13 +189,18 @@ class _Question:
     doc_ids: Sequence[str]
     sample: str
     choices: tuple[str, ...]
+    reply: str
 
     @classmethod
-    def of(cls, request: ChatRequest) -> _Question:
+    def of(cls, request: ChatRequest, reply: str | None) -> _Question:
+        """What a request asks; `reply` beats what its tags say."""
         tags = request.tags
+        reply = reply or tags.reply or "permutation"
+        if reply not in REPLIES:
+            raise UsageError(f"the oracle knows no answers of kind {reply!r}, only {', '.join(REPLIES)}")
         if not tags.query_id or not tags.doc_ids:
             raise UsageError(
                 "the oracle answers by a request's tags, and this one lacks the query's id or the documents' ids; "
                 "judges fill them in, other stages can't use this backend"
             )
-        return cls(tags.query_id, tags.doc_ids, f"{request.sample}/{request.ask}", request.choices)
+        return cls(tags.query_id, tags.doc_ids, f"{request.sample}/{request.ask}", request.choices, reply)

@@ -12,6 +12,7 @@ The names that judges count, over all calls of a stage:
 | `fallback` | verdicts that say nothing: the prior order is kept |
 | `identity`, `near_identity` | orders that return the list as given; all but one document of it |
 | `label_missing` | answers (yes, no, a grade, a passage) of whose labels no log-probability came back |
+| `unknown_task` | verdicts whose query names a task that has no instruction: the template's own was shown |
 | `truncated`, `neutralized` | passages that were cut to the token cap; that spelled control tokens; once a comparison |
 """
 

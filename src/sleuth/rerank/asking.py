@@ -200,7 +200,7 @@ class Asking:
             decoding=replace(self.decoding, max_tokens=1, stop=()) if labels else self.decoding,
             labels=labels,
             sample=case.comparison.sample,
-            tags=Tags(case.stage, case.query.query_id, tuple(doc.doc_id for doc in docs)),
+            tags=Tags(case.stage, case.query.query_id, tuple(doc.doc_id for doc in docs), template.reply),
         )
 
     def _instruction_of(self, case: Case) -> str | None:
@@ -212,6 +212,12 @@ class Asking:
             return case.query.instruction
         task = case.query.task
         return instruction_for(task, self.template.family) if task in instruction_tasks() else None
+
+    def _task_unknown(self, case: Case) -> bool:
+        """Whether the query's task would have decided the instruction and has none."""
+        query = case.query
+        asked = self.template.takes_instruction and self.instruction is None and query.instruction is None
+        return asked and query.task is not None and query.task not in instruction_tasks()
 
     def text_of(self, reply: Reply) -> str:
         """What to parse of a reply: its text, with the opening tag of a thought where the prompt swallowed it."""
@@ -271,6 +277,8 @@ class Asking:
         counts = counts_of(answers)
         if any(request.ask for request in requests):
             counts["retried"] = 1
+        if self._task_unknown(case):
+            counts["unknown_task"] = 1
         keys = [request.digest(self.backend.identity) for request in requests]
         note = note_of(answers, replies, keys)
         passages: list[tuple[str, Passage]] = [(doc.doc_id, self.maker.of(doc)) for doc in case.docs]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +17,20 @@ from sleuth.llm.oracle import Oracle
 from sleuth.llm.oracle_faults import FAULTS, LOST
 from sleuth.llm.oracle_model import PRESETS, OracleModel, OracleSettings
 from sleuth.replies.permutation import parse_permutation
+from sleuth.rerank.graded import Graded
+from sleuth.rerank.group import Group
+from sleuth.rerank.groups import Groups
+from sleuth.rerank.heap import Heap
+from sleuth.rerank.listwise import Listwise
+from sleuth.rerank.pairwise import Pairwise
 from sleuth.rerank.parts import Case, Comparison
+from sleuth.rerank.score_sort import ScoreAndSort
+from sleuth.rerank.setwise import Setwise
 from sleuth.rerank.simulated import SimulatedJudge
-from sleuth.types import Qrels, Query, Ranking, Run
+from sleuth.rerank.strategy import Strategy
+from sleuth.rerank.window import SlidingWindow
+from sleuth.rerank.yes_no import YesNoJudge
+from sleuth.types import Doc, Qrels, Query, Ranking, Run
 
 IDS = [f"문서 {at}" for at in range(40)]
 QRELS = Qrels({"q": {IDS[3]: 1, IDS[30]: 1, IDS[5]: -1}, "other": {IDS[0]: 1}})
@@ -128,6 +141,41 @@ def test_every_kind_of_reply() -> None:
     assert said("yes-no", ask(1, start=3)) == "yes" and said("yes-no", ask(1)) == "no"
     assert said("grade", ask(1, start=3)) == "Relevance score: 2" and said("grade", ask(1)) == "Relevance score: 2"
     assert json.loads(said("grades", ask(5))) == {"1": 3, "2": 3, "3": 3, "4": 5, "5": 3}
+
+
+def test_by_default_it_answers_as_the_asker_reads() -> None:
+    def said(tag: str, n: int, **settings: object) -> str:
+        request = replace(ask(n, start=3), tags=Tags("rerank-1", "q", tuple(IDS[3 : 3 + n]), tag))
+        return answer(Oracle(QRELS, preset=QUIET, **settings), request)  # type: ignore[arg-type]
+
+    assert said("", 2) == said("permutation", 2) == "[1] > [2]"
+    assert said("choice", 2) == "[1]"
+    assert said("yes-no", 1) == "yes"
+    assert said("grade", 1) == "Relevance score: 2"
+    assert json.loads(said("grades", 2)) == {"1": 5, "2": 3}  # a scale of its own
+    assert said("grade", 1, scale=(0, 100)) == "Relevance score: 48"
+    assert said("grade", 2, reply="permutation") == "[1] > [2]"  # what was said beats the tag
+    with pytest.raises(UsageError, match="no answers of kind 'text'"):
+        said("text", 1)
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        lambda llm: ScoreAndSort(YesNoJudge(llm)),
+        lambda llm: ScoreAndSort(YesNoJudge(llm, by="text")),
+        lambda llm: ScoreAndSort(Graded(llm, by="expected")),  # whole grades tie too often to find both
+        lambda llm: Groups(Group(llm)),
+        lambda llm: Heap(Setwise(llm)),
+        lambda llm: Heap(Pairwise(llm)),
+        lambda llm: SlidingWindow(Listwise(llm)),
+    ],
+)
+def test_every_judge_can_read_it(judge: Callable[[Oracle], Strategy]) -> None:
+    docs = {doc_id: Doc(doc_id, f"text of {doc_id}") for doc_id in IDS}
+    result = judge(Oracle(QRELS, run=RUN, preset=QUIET)).rerank([Query("q", "왜?")], RUN, docs)
+    assert result.counts["ok"] > 0 and not {"invalid", "unfinished", "repaired", "fallback"} & result.counts.keys()
+    assert set(result.run["q"].doc_ids[:2]) == {IDS[3], IDS[30]}
 
 
 def test_labels_are_log_probabilities() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from judge_fakes import ALL, TEXT_ONLY, Silent, case_of, of_size, text, verdict_of
 
 from sleuth.errors import CapabilityMissing, UnknownName, UsageError
-from sleuth.llm.chat import Capabilities
+from sleuth.llm.chat import Capabilities, Reply, Tags
 from sleuth.prompts.instructions import instruction_for
 from sleuth.rerank.listwise import Listwise
 from sleuth.rerank.parts import Case
@@ -104,6 +106,30 @@ def test_a_task_without_an_instruction_gets_the_templates_own() -> None:
     assert shown(Listwise(Silent()), case_of("a", "b", task="my own benchmark")) == plain
     raw = YesNoJudge(Silent(), prompt="qwen3-reranker")
     assert "<Instruct>: Given a web search query" in shown(raw, case_of("a", task="my own benchmark"))
+
+
+def test_a_task_without_an_instruction_is_counted() -> None:
+    def counts(judge: Any, **of_query: Any) -> Mapping[str, int]:
+        case = case_of("a", "b", **of_query)
+        verdict = judge.read(case, judge.requests(case), [Reply("[2] > [1]", finish_reason="stop")])
+        assert verdict.usable
+        return verdict.counts
+
+    assert counts(Listwise(Silent()), task="bioloqy")["unknown_task"] == 1
+    for known in ({}, {"task": "biology"}, {"task": "bioloqy", "instruction": "green ones"}):
+        assert "unknown_task" not in counts(Listwise(Silent()), **known)
+    assert "unknown_task" not in counts(Listwise(Silent(), instruction="green ones"), task="bioloqy")
+    without_place = Listwise(Silent(), prompt="reasonrank")
+    assert not without_place.asking.template.takes_instruction
+    assert "unknown_task" not in counts(without_place, task="bioloqy")
+
+
+def test_requests_say_what_kind_of_answer_is_read() -> None:
+    for judge, reply in ((Listwise(Silent()), "permutation"), (YesNoJudge(Silent()), "yes-no")):
+        case = case_of("a")
+        (request,) = judge.requests(case)
+        assert request.tags.reply == reply
+        assert request.digest() == replace(request, tags=Tags()).digest()  # so no cached reply is lost
 
 
 def test_an_empty_instruction_stays_empty() -> None:
