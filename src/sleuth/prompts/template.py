@@ -26,6 +26,9 @@ __all__ = ["Numbering", "ReplyKind", "Template", "list_templates", "load_templat
 ReplyKind = Literal["permutation", "grade", "grades", "yes-no", "choice", "text"]
 Numbering = Literal["brackets", "letters", "plain"]
 
+NAMING: tuple[ReplyKind, ...] = ("permutation", "choice", "grades")
+"""Replies that name passages, so each passage must show its name (`{i}`)."""
+
 _TITLED = parse_form("Title: {title} Content: {text}")
 """Default `with_title`: RankLLM's and ReasonRank's form of a passage that has a title."""
 
@@ -273,6 +276,8 @@ def _slot_problems(found: Mapping[str, Any]) -> Iterator[str]:
         yield "{passages} needs 'passage', how one passage looks, such as \"[{i}] {text}\\n\""
     if "passages" in outside and "text" not in found["passage"].slots:
         yield "passage: the passage's text is nowhere shown; put {text} into it"
+    if reply in NAMING and "passages" in outside and "i" not in found["passage"].slots:
+        yield f'passage: a {reply!r} names passages, and they have no names; put {{i}} into it, such as "[{{i}}] {{text}}\\n"'
     if reply not in ("grade", "yes-no") and outside & {"i", "text", "title"}:
         yield f"{main}: {{i}}, {{title}} and {{text}} stand in 'passage' (only a prompt about one passage may say {{text}})"
 

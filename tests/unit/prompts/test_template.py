@@ -157,6 +157,12 @@ def test_numbering_follows_the_passage(tmp_path: Path) -> None:
         (LISTWISE.replace("{query}", ""), "the query is nowhere shown"),
         (LISTWISE.replace("{passages}", ""), "no passage is shown"),
         (LISTWISE.replace("{text}", ""), "the passage's text is nowhere shown"),
+        (LISTWISE.replace("[{i}] ", ""), "a 'permutation' names passages, and they have no names; put {i} into it"),
+        (LISTWISE.replace("[{i}] ", "").replace("permutation", "choice"), "a 'choice' names passages"),
+        (
+            LISTWISE.replace("[{i}] ", "").replace("permutation", "grades") + "[scale]\nmin = 0\nmax = 9\n",
+            "'grades' names passages",
+        ),
         (LISTWISE.replace("{text}", "{passages}"), "{passages} stands in 'user'"),
         (LISTWISE.replace("{passages}", "{text}"), "only a prompt about one passage"),
         (LISTWISE.split("passage = ", maxsplit=1)[0], "{passages} needs 'passage'"),
