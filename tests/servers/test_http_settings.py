@@ -12,7 +12,7 @@ import pytest
 
 from sleuth.errors import AuthenticationFailed, UsageError
 from sleuth.llm.cache import Cache
-from sleuth.llm.chat import Capabilities, ChatRequest, Message
+from sleuth.llm.chat import Capabilities, ChatRequest, Message, Reply
 from sleuth.llm.openai import OpenAI
 
 if TYPE_CHECKING:
@@ -64,6 +64,19 @@ def test_keys_of_argument_and_environment(chat_server: Servers, backend: Any, mo
     assert {seen["headers"]["authorization"] for seen in server.seen} == {f"Bearer {KEY}"}
 
 
+def test_openai_is_asked_nothing_without_a_key(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "llm.sqlite")
+    one = OpenAI(model="m", cache=cache)  # so a plan needs no key
+    with pytest.raises(AuthenticationFailed, match=r"m at https://api\.openai\.com/v1: .* variable OPENAI_API_KEY or"):
+        one.submit(ask()).result(30)
+    with pytest.raises(AuthenticationFailed, match="OPENAI_API_KEY"):
+        one.models()
+    cache.keep(ask("kept").digest(one.identity), one.identity, ask("kept"), Reply("from the cache")).result(30)
+    assert one.submit(ask("kept")).result(30).cached
+    one.close()
+    cache.close()
+
+
 def test_the_key_is_in_no_cache(chat_server: Servers, backend: Any, tmp_path: Path) -> None:
     server = chat_server()
     server.key = KEY
@@ -90,7 +103,6 @@ def test_the_key_is_in_no_cache(chat_server: Servers, backend: Any, tmp_path: Pa
         ({"base_url": f"http://user:{KEY}@h/v1"}, "api_key"),
         ({"base_url": f"http://h/v1?key={KEY}"}, "api_key"),
         ({"base_url": None, "server": "vllm"}, "127.0.0.1:8000"),
-        ({"base_url": None}, "OPENAI_API_KEY"),
         ({"api_key": f"{KEY}\nx"}, "not shown"),
         ({"api_key": "키"}, "not shown"),
         ({"timeout_s": 0}, "timeout_s"),

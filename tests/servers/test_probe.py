@@ -66,15 +66,19 @@ def test_another_kind_is_asked_its_own_way(vllm: ChatServer) -> None:
 def test_refusals_and_faults_are_rows(vllm: ChatServer) -> None:
     vllm.fail(400, body={"error": {"message": "no chat template"}})
     found = probe_server(vllm.url)
-    assert states(found.rows) == {"models": "ok", "chat": "broken"}
+    assert states(found.rows) == {"server": "ok", "models": "ok", "chat": "broken"}
     assert "no chat template" in found.rows[-1]["detail"]
     vllm.key = "sk-1"
     assert states(probe_server(vllm.url).rows)["chat"] == "broken"
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = probe_server("http://127.0.0.1:9/v1")
-    assert (found.model, states(found.rows)) == ("", {"models": "broken"})
+    url = "http://127.0.0.1:9/v1"
+    for settings in ({}, {"model": "m"}, {"model": "m", "server": "vllm"}):
+        (row,) = probe_server(url, **settings).rows  # type: ignore[arg-type]
+        assert (row["check"], row["state"]) == ("server", "broken")
+        assert row["detail"].startswith(f"nobody answers at {url}; is the server running? (")
+        assert row["detail"].count(url) == 1
     with pytest.raises(UnknownName, match="vllm"):
         probe_server("http://127.0.0.1:9/v1", model="m", server="vlm")
     with pytest.raises(UsageError, match="base URL"):
@@ -93,5 +97,6 @@ def test_the_command(vllm: ChatServer) -> None:
     found = json.loads(done.stdout)
     assert (done.exit_code, found["schema"]) == (0, "sleuth.doctor/1")
     assert states(tuple(found["checks"]))["server"] == "ok"
-    assert run("--llm", "http://127.0.0.1:9/v1").exit_code == 1
+    done = run("--llm", "http://127.0.0.1:9/v1")
+    assert (done.exit_code, states(tuple(json.loads(done.stdout)["checks"]))) == (1, {"server": "broken"})
     assert isinstance(run("--model", "tiny").exception, UsageError)

@@ -98,9 +98,7 @@ def check_installation(
 def _server_checks(url: str, model: str | None, server: str | None) -> list[dict[str, str]]:
     from sleuth.llm.probe import probe_server
 
-    found = probe_server(url, model=model, server=server)
-    asked = {"check": "server", "state": "ok", "detail": f"{url}: {found.server}, {found.model or 'no answer'}"}
-    return [asked, *found.rows]
+    return list(probe_server(url, model=model, server=server).rows)
 
 
 def _checks() -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from sleuth.context import Context
-from sleuth.errors import CapabilityMissing, LLMError, RequestRefused, TransportError, UsageError
+from sleuth.errors import AuthenticationFailed, CapabilityMissing, LLMError, RequestRefused, TransportError, UsageError
 from sleuth.llm.cache import Cache, open_cache
 from sleuth.llm.calls import Calls, Retries
 from sleuth.llm.chat import Capabilities, ChatRequest, Price, Reply
@@ -59,7 +59,8 @@ class OpenAI:
         base_url: The address up to and with `/v1`. Default: `OPENAI_BASE_URL`, else OpenAI's own for
             `server="openai"`.
         server: Its kind, which says what it can do and how it is asked (`sleuth.llm.servers`).
-        api_key: Default: `OPENAI_API_KEY`. A local server needs none, and then none is sent.
+        api_key: Default: `OPENAI_API_KEY`. A local server needs none, and then none is sent; OpenAI's own is asked nothing
+            without one (AuthenticationFailed at the first call, so that a plan and cached answers need no key).
         identity: The user's own name for the model behind the address: it keys the cache instead of address, model,
             revision, `extra_body` and `omit`, so that two addresses of one model share their answers.
         revision: Which weights, where the server doesn't say: part of the identity.
@@ -77,7 +78,7 @@ class OpenAI:
         omit: Fields of ours that are not sent (`["temperature"]` for a model that takes none).
 
     Raises:
-        UsageError: An argument makes no sense, or there is no address, or OpenAI's own without a key.
+        UsageError: An argument makes no sense, or there is no address.
         UnknownName: There is no such server.
         CapabilityMissing: `capabilities` claims what no request form is known for.
     """
@@ -109,7 +110,7 @@ class OpenAI:
         if not timeout_s > 0:
             raise UsageError(f"timeout_s must be positive, got {timeout_s}")
         self.base_url = _address(base_url, self._server)
-        self._key = _checked_key(api_key, self.base_url)
+        self._key = _checked_key(api_key)
         self._extra, self._omit = _checked_extra(extra_body), _checked_omit(omit)
         self.model, self.server, self.name = model, server, model
         self.identity = identity or _identity(self.base_url, model, revision, self._extra, self._omit)
@@ -246,13 +247,28 @@ class OpenAI:
         return fields
 
     def _headers(self) -> dict[str, Any]:
-        """Without a key no authorization is sent, where the SDK would send an empty one."""
-        return {} if self._key is not None else {"Authorization": import_sdk().Omit()}
+        """Without a key no authorization is sent, where the SDK would send an empty one.
+
+        Raises:
+            AuthenticationFailed: OpenAI's own server and no key.
+        """
+        if self._key is not None:
+            return {}
+        if self._at_openai:
+            raise AuthenticationFailed(
+                f"{self._where}: the server needs a key and there is none; set the environment variable OPENAI_API_KEY or "
+                "pass api_key=. Nothing was sent"
+            )
+        return {"Authorization": import_sdk().Omit()}
 
     @property
     def _limit(self) -> str:
         # OpenAI's reasoning models refuse max_tokens; most servers that follow its API know nothing else.
-        return "max_completion_tokens" if urlsplit(self.base_url).hostname == "api.openai.com" else "max_tokens"
+        return "max_completion_tokens" if self._at_openai else "max_tokens"
+
+    @property
+    def _at_openai(self) -> bool:
+        return urlsplit(self.base_url).hostname == "api.openai.com"
 
     def _client(self) -> AsyncOpenAI:
         """The SDK's client of the running loop. A new loop (after a fork) gets its own; the parent's is left alone."""
@@ -297,12 +313,10 @@ def _address(base_url: str | None, server: Server) -> str:
     return address.rstrip("/")
 
 
-def _checked_key(api_key: str | None, address: str) -> str | None:
+def _checked_key(api_key: str | None) -> str | None:
     key = (api_key if api_key is not None else os.environ.get("OPENAI_API_KEY", "")).strip()
     if key and not (key.isascii() and key.isprintable() and " " not in key):
         raise UsageError("the API key holds white space or characters that no header can carry; it is not shown here")
-    if not key and urlsplit(address).hostname == "api.openai.com":
-        raise UsageError(f"{address} needs a key: set OPENAI_API_KEY or pass api_key=")
     return key or None
 
 

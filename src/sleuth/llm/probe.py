@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sleuth.errors import LLMError, UsageError
+from sleuth.errors import LLMError, TransportError, UsageError
 from sleuth.llm.chat import Capabilities, ChatRequest, Decoding, Message, Reply
 from sleuth.llm.failures import excerpt
 from sleuth.llm.loop import run
@@ -38,7 +38,8 @@ class Probe:
         server: Its kind, as told or as its list of models says.
         model: Who answered.
         capabilities: What was found; `Capabilities()` where nothing answered.
-        rows: `check`, `state` ("ok", "absent", "broken") and `detail`, in the order asked.
+        rows: `check`, `state` ("ok", "absent", "broken") and `detail`, in the order asked: `server` first, and alone where
+            nobody answers.
     """
 
     server: str
@@ -72,11 +73,14 @@ def probe_server(
     if server is not None:
         server_named(server)  # before anything is sent
     listed = _list(base_url, api_key, timeout_s, rows)
+    if listed is None:
+        return Probe(server or "", "", Capabilities(), tuple(rows))
     kind = server or next((OWNERS[str(m.get("owned_by"))] for m in listed if m.get("owned_by") in OWNERS), "openai")
     names = [str(entry["id"]) for entry in listed]
     if model is None and len(names) != 1:
         if listed or rows[-1]["state"] == "ok":
             raise UsageError(f"name a model with --model; the server lists {', '.join(names) or 'none'}")
+        rows.insert(0, _server_row(base_url, kind, "broken", "its models are not known; name one with --model"))
         return Probe(kind, "", Capabilities(), tuple(rows))
     known = server_named(kind)
     settings: dict[str, Any] = {
@@ -95,14 +99,27 @@ def probe_server(
     finally:
         plain.close()
         streaming.close()
+    rows.insert(0, _server_row(base_url, kind, "ok", plain.model))
     return Probe(kind, plain.model, found, tuple(rows))
 
 
-def _list(base_url: str, api_key: str | None, timeout_s: float, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _server_row(url: str, kind: str, state: str, words: str) -> dict[str, str]:
+    return {"check": "server", "state": state, "detail": f"{url}: {kind}, {words}"}
+
+
+def _list(
+    base_url: str, api_key: str | None, timeout_s: float, rows: list[dict[str, str]]
+) -> list[dict[str, Any]] | None:
+    """The models it lists, none where it refuses to; None where nobody answers. Writes a row."""
     backend = OpenAI(model="models", base_url=base_url, api_key=api_key, timeout_s=timeout_s, cache=None)
     try:
         found = backend.models()
     except LLMError as error:
+        if isinstance(error, TransportError) and error.status is None:
+            why = excerpt(str(error).removeprefix(f"models at {backend.base_url}: "))
+            detail = f"nobody answers at {base_url}; is the server running? ({why})"
+            rows.append({"check": "server", "state": "broken", "detail": detail})
+            return None
         rows.append({"check": "models", "state": "broken", "detail": excerpt(str(error))})
         return []
     finally:
