@@ -29,13 +29,21 @@ def fit_window(judge: ChatJudge | LocalJudge, window: object, *, name: str = "wi
     """The window, if this judge can compare so many documents at once.
 
     Raises:
-        UsageError: It is no whole number, too small, or more than the judge takes.
+        UsageError: It is no whole number, too small, or more than the judge takes; or the judge looks at one document at
+            a time, and documents would have to be compared.
     """
-    size = whole_number(name, window, least)
-    if judge.max_docs is not None and size > judge.max_docs:
+    most = judge.max_docs
+    if most == 1 and least > 1:
         raise UsageError(
-            f"{name}={size}, but {judge.name} compares at most {judge.max_docs} documents at once; "
-            f"give {name}={judge.max_docs} or less"
+            f"{judge.name} looks at one document at a time, and this strategy has it compare several; ScoreAndSort is the "
+            "strategy of such judges"
+        )
+    size = whole_number(name, window, least)
+    if most == 1 and size > 1:
+        raise UsageError(f"{name}={size}, but {judge.name} looks at one document at a time; give {name}=1")
+    if most is not None and size > most:
+        raise UsageError(
+            f"{name}={size}, but {judge.name} compares at most {most} documents at once; give {name}={most} or less"
         )
     if size < judge.min_docs:
         raise UsageError(f"{name}={size}, but {judge.name} needs at least {judge.min_docs} documents")

@@ -126,6 +126,12 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         SelfConsistency(Told(), aggregate="kemeney")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("make", [Funnel, SlidingWindow, Partition, Tournament, Heap, SelfConsistency, Uncertainty])
+def test_a_judge_of_single_documents_is_sent_where_it_belongs(make: Callable[[Any], Strategy]) -> None:
+    with pytest.raises(UsageError, match=r"told looks at one document at a time.*ScoreAndSort"):
+        make(Told("scores", max_docs=1))
+
+
 @pytest.mark.parametrize(
     "make", [Funnel, SlidingWindow, Partition, Tournament, SelfConsistency, Uncertainty, lambda j: Heap(j, size=20)]
 )
@@ -137,7 +143,7 @@ def test_a_judge_is_never_shown_more_than_it_takes(make: Callable[[Any], Strateg
 def test_small_judges_by_default() -> None:
     assert Heap(Told("choice", max_docs=2)).size == 2 and Heap(Told("choice")).size == 20
     assert ScoreAndSort(Told("scores", max_docs=1)).size == 1
-    with pytest.raises(UsageError, match="at most 1 documents"):
+    with pytest.raises(UsageError, match="size=2, but told looks at one document at a time; give size=1"):
         ScoreAndSort(Told("scores", max_docs=1), size=2)
 
 
