@@ -79,6 +79,8 @@ def rerank_candidates(
     settings = {"depth": depth, "budget": budget, "deadline": deadline, "no_cache": no_cache, "tag": tag}
     manifest = Manifest.begin("rerank", seed=seed, settings=settings)
     loaded = load_recipe(recipe, cache=None if no_cache else "default")
+    if output is not None:
+        check_output(output, inputs=list(loaded.files().values()))
     for name, path in (("run", run), ("queries", queries), ("corpus", corpus), ("recipe", recipe)):
         manifest.add_input(name, path)
     for name, read in loaded.files().items():

@@ -192,7 +192,7 @@ def test_a_recipe_without_stages_has_nothing_to_do(sleuth: Call, work: Path) -> 
     assert "nothing to do" in sleuth(*arguments(work, "-o", work / "out.trec"), code=2).stderr
 
 
-@pytest.mark.parametrize("name", ["in.trec", "q.tsv", "corpus.jsonl", "r.toml"])
+@pytest.mark.parametrize("name", ["in.trec", "q.tsv", "corpus.jsonl", "r.toml", "answers.jsonl"])
 def test_an_input_is_not_overwritten(sleuth: Call, work: Path, name: str) -> None:
     before = (work / name).read_bytes()
     (work / "link").symlink_to(work / name)
