@@ -7,8 +7,8 @@ dropped. nDCG@10 and R@10 are means over tasks of means over queries; labels out
 `sleuth.llm.oracle_model`: **these figures are results of no model.** They say which strategy spends calls best.
 
 The interval is the 95 % bootstrap interval (queries within tasks) of the difference from sliding windows
-20/10, each query's value being its mean over the seeds. Five draws of
-the judge leave a standard error of about 0.35 on an nDCG@10, most of it common to all rows. Seconds: at 50 ms a call and 16 calls side by side, one query.
+20/10, each query's value being its mean over the seeds. One draw of the judge varies by about 0.9 nDCG@10, most of it
+common to all rows. Seconds: at 50 ms a call and 16 calls side by side, one query.
 """
 
 from __future__ import annotations
@@ -252,8 +252,8 @@ def main() -> int:
     lines = ["# Reranking strategies with a simulated judge", "", *header(command), ""]
     lines += [
         f"{len(lists.run)} queries of nine BRIGHT tasks, ReasonIR's 100 candidates. **Results of no model**: the judge is",
-        "simulated from labels (`sleuth.llm.oracle_model`). Bootstrap over queries within tasks. Five draws of the judge leave a",
-        "standard error of about 0.35 on an nDCG@10, most of it common to all rows.",
+        "simulated from labels (`sleuth.llm.oracle_model`). Bootstrap over queries within tasks. One draw of the judge",
+        "varies by about 0.9 nDCG@10, most of it common to all rows.",
         "",
         f"## Setting `mid`, {given.seeds} seeds",
         "",
