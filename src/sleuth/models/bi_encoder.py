@@ -147,6 +147,7 @@ def _load(folder: Path, dtype: str, bidirectional: bool, device: str | None) -> 
     """(the backbone in evaluation mode, its device)."""
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModel
     except ImportError as error:
         raise MissingExtra("a bi-encoder on torch", "models", error) from error
@@ -155,11 +156,23 @@ def _load(folder: Path, dtype: str, bidirectional: bool, device: str | None) -> 
         if bidirectional:
             config.is_causal = False
         config.use_cache = False
-        model = AutoModel.from_pretrained(
-            folder, config=config, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+        model, loaded = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"transformers can't load {folder}: {error}") from error
+    # A pooler on top is never read here, and sentence encoders are often saved without one.
+    absent = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
+    if absent:
+        raise ModelError(
+            f"{folder} is no whole encoder: it lacks {len(absent)} tensors ({', '.join(absent[:3])}, …), which would be "
+            "filled with random numbers"
+        )
     try:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return model.eval().to(place), place

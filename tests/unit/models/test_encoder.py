@@ -181,3 +181,17 @@ def test_torch_takes_several_texts_not_one(make_bert):
     for encode in (made.encode_queries, made.encode_docs):
         with pytest.raises(UsageError, match="list of str, got one str, 'abc'"):
             encode("abc")
+
+
+@pytest.mark.slow
+def test_missing_tensors_are_not_filled_with_random_numbers(make_bert):
+    pytest.importorskip("torch")
+    from safetensors.numpy import load_file, save_file
+
+    folder = make_bert()
+    open_encoder(str(folder), kind="bi-encoder")  # whole, though without a pooler
+    tensors = load_file(folder / "model.safetensors")
+    gone = next(name for name in tensors if name.endswith("output.dense.weight"))
+    save_file({name: tensor for name, tensor in tensors.items() if name != gone}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="lacks 1 tensors"):
+        open_encoder(str(folder), kind="bi-encoder")
