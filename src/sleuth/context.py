@@ -81,8 +81,8 @@ class Budget:
         for kind, limit in zip(self.KINDS, (calls, tokens, money, seconds), strict=True):
             if limit is None:
                 continue
-            if limit < 0:
-                raise UsageError(f"a budget can't be negative: {kind}={limit}")
+            if not limit >= 0:  # also nan, which would limit nothing
+                raise UsageError(f"a budget can't be negative or no number: {kind}={limit}")
             self.limits[kind] = float(limit)
         self._spent = dict.fromkeys(self.KINDS, 0.0)
         self._held = dict.fromkeys(self.KINDS, 0.0)
@@ -122,8 +122,8 @@ class Budget:
         for kind, amount in amounts.items():
             if kind not in self._spent:
                 raise UsageError(f"a budget has {', '.join(self.KINDS)}, not {kind!r}")
-            if amount < 0:
-                raise UsageError(f"an amount can't be negative: {kind}={amount}")
+            if not amount >= 0:
+                raise UsageError(f"an amount can't be negative or no number: {kind}={amount}")
 
 
 def _told(amount: float) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from sleuth.cli.console import check_output, out_console, say, show_json, show_table, visible
 from sleuth.cli.corpus import docs_named, heads_of
-from sleuth.cli.index_commands import Json
+from sleuth.cli.index_commands import Json, SkipBadLines
 
 if TYPE_CHECKING:
     from sleuth.bench.diff import RunDiff
@@ -38,6 +38,7 @@ def diff_runs(
         Path | None, typer.Option("-o", "--output", metavar="diff.html", help="Write one HTML page too.")
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Ranks that are compared.")] = 10,
+    skip_bad_lines: SkipBadLines = False,
     as_json: Json = False,
 ) -> None:
     """Show what moved between two runs of the same questions.
@@ -60,16 +61,16 @@ def diff_runs(
         check_output(output, inputs=[run_a, run_b, queries, corpus, qrels])
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}")
-    a, b = read_run(run_a), read_run(run_b)
+    a, b = (read_run(path, skip_bad_lines=skip_bad_lines) for path in (run_a, run_b))
     heads = heads_of((a, b), k)
     diff = compare_runs(
         a,
         b,
         names=(str(run_a), str(run_b)),
         cut=k,
-        queries=read_queries(queries) if queries is not None else (),
+        queries=read_queries(queries, skip_bad_lines=skip_bad_lines) if queries is not None else (),
         docs=docs_named(corpus, {doc_id for ids in heads.values() for doc_id in ids}) if corpus is not None else None,
-        qrels=read_qrels(qrels) if qrels is not None else None,
+        qrels=read_qrels(qrels, skip_bad_lines=skip_bad_lines) if qrels is not None else None,
         windows=read_windows(run_b, heads),
         settings=changed_settings(read_manifest(run_a), read_manifest(run_b)),
     )

@@ -12,6 +12,9 @@ from sleuth.cli.console import FAILED, new_context, say, show_json, show_table
 __all__ = ["parse_where", "register"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+SkipBadLines = Annotated[
+    bool, typer.Option("--skip-bad-lines", help="Leave lines that can't be read out and count them.")
+]
 IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder.")]
 
 
@@ -42,9 +45,7 @@ def make_index(
     replace: Annotated[
         bool, typer.Option("--replace", help="Allow another corpus, or the removal of more than half.")
     ] = False,
-    skip_bad_lines: Annotated[
-        bool, typer.Option("--skip-bad-lines", help="Leave lines that can't be read out and count them.")
-    ] = False,
+    skip_bad_lines: SkipBadLines = False,
     as_json: Json = False,
 ) -> None:
     """Make an index, or bring an existing one up to date.

@@ -11,7 +11,7 @@ import typer
 
 from sleuth.cli.console import INCOMPLETE, check_output, new_context, say, show_json, show_table
 from sleuth.cli.corpus import docs_named, heads_of
-from sleuth.cli.index_commands import Json
+from sleuth.cli.index_commands import Json, SkipBadLines
 from sleuth.cli.judge_warnings import warn_of_judges
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def rerank_candidates(
     tag: Annotated[str | None, typer.Option(help="Last column of the run; by default the recipe's name.")] = None,
     escape_ids: Annotated[bool, typer.Option("--escape-ids", help="Percent-encode ids with white space.")] = False,
     seed: Annotated[int, typer.Option(help="Of how windows are dealt.")] = 0,
+    skip_bad_lines: SkipBadLines = False,
     as_json: Json = False,
 ) -> None:
     """Rerank a run's candidates and write a TREC run with its manifest and trace.
@@ -87,7 +88,9 @@ def rerank_candidates(
         manifest.add_input(name, read)
     manifest["settings"]["recipe"] = _told(loaded)
     context = replace(new_context(seed=seed), budget=limits, deadline=Deadline(deadline))
-    asked, candidates = _joined(read_queries(queries), read_run(run), queries, run)
+    asked, candidates = _joined(
+        read_queries(queries, skip_bad_lines=skip_bad_lines), read_run(run, skip_bad_lines=skip_bad_lines), queries, run
+    )
     pipeline = _pipeline(loaded, candidates, depth, corpus, context)
     longest = max(map(len, candidates.values()))
     if dry_run:
@@ -230,7 +233,7 @@ def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
         )
     show_table(COLUMNS, rows)
     if any(not plan.exact for plan in plans):
-        say("calls: expected, if the judge confirms the order it is given (fewest–most seen in trials)")
+        say("calls: expected, if the judge confirms the order it is given (fewest–most whatever it answers)")
     if any(not plan.exact and plan.money is not None for plan in plans):
         say("money: for the expected calls (up to: for the most, at the same price a call)")
     if len([plan for plan in plans if plan.calls_expected]) > 1:

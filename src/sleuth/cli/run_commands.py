@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from sleuth.cli.console import check_output, out_console, say, show_indented, show_json, show_table
-from sleuth.cli.index_commands import Json
+from sleuth.cli.index_commands import Json, SkipBadLines
 
 if TYPE_CHECKING:
     from sleuth.measures.comparisons import Comparison
@@ -39,6 +39,7 @@ def fuse_runs(
     normalize: Annotated[str | None, typer.Option(help="none, minmax, zscore or rank.")] = None,
     depth: Annotated[int | None, typer.Option(help="Keep this many documents a query.")] = None,
     tag: Annotated[str | None, typer.Option(help="Last column of the run; by default the method.")] = None,
+    skip_bad_lines: SkipBadLines = False,
     as_json: Json = False,
 ) -> None:
     """Fuse run files into one.
@@ -73,7 +74,8 @@ def fuse_runs(
     manifest = Manifest.begin("fuse", settings=settings)
     for at, path in enumerate(runs):
         manifest.add_input(f"run-{at + 1}", path)
-    fused = fuse([read_run(path) for path in runs], method=method, weights=numbers, normalize=normalize, depth=depth)
+    lists = [read_run(path, skip_bad_lines=skip_bad_lines) for path in runs]
+    fused = fuse(lists, method=method, weights=numbers, normalize=normalize, depth=depth)
     write_run(fused, output, tag=tag or method)
     manifest.write(output)
     lines = sum(map(len, fused.values()))
@@ -97,9 +99,7 @@ def evaluate_runs(
         Path | None, typer.Option(metavar="RUN", help="Compare every run with this one; by default all pairs.")
     ] = None,
     per_query: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write every query's values.")] = None,
-    skip_bad_lines: Annotated[
-        bool, typer.Option("--skip-bad-lines", help="Leave lines that can't be read out and count them.")
-    ] = False,
+    skip_bad_lines: SkipBadLines = False,
     seed: Annotated[int, typer.Option(help="Seed of intervals and randomization tests.")] = 0,
     as_json: Json = False,
 ) -> None:

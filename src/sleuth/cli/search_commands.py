@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sleuth.cli.console import INCOMPLETE, check_output, new_context, say, show_indented, show_json
-from sleuth.cli.index_commands import IndexPath, Json, parse_where
+from sleuth.cli.index_commands import IndexPath, Json, SkipBadLines, parse_where
 from sleuth.cli.judge_warnings import warn_of_judges
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def retrieve_run(
     candidates: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Score and order only the documents of this run.")
     ] = None,
+    skip_bad_lines: SkipBadLines = False,
     tag: Annotated[str | None, typer.Option(help="Last column of the run; by default the method.")] = None,
     escape_ids: Annotated[bool, typer.Option("--escape-ids", help="Percent-encode ids with white space.")] = False,
     as_json: Json = False,
@@ -190,7 +191,7 @@ def retrieve_run(
 
       sleuth retrieve scifact.index --queries q.jsonl --method bm25 --candidates pool.trec --depth 20 -o pool-bm25.trec
     """
-    from sleuth.data.readers import read_queries
+    from sleuth.data.readers import read_queries, read_run
     from sleuth.data.writers import write_run
     from sleuth.errors import UsageError
     from sleuth.front import make_retriever, open_index
@@ -210,7 +211,7 @@ def retrieve_run(
     manifest.add_input("queries", queries)
     opened = open_index(index)
     manifest["index"] = opened.info()
-    asked = list(read_queries(queries))
+    asked = list(read_queries(queries, skip_bad_lines=skip_bad_lines))
     if not asked:
         raise UsageError(f"{queries} has no queries")
     retriever = make_retriever(
@@ -229,7 +230,10 @@ def retrieve_run(
         manifest["counts"], manifest["truncations"] = dict(result.counts), dict(result.truncations)
     else:
         manifest.add_input("candidates", candidates)
-        run, manifest["counts"] = _score_candidates(retriever, asked, candidates, context)
+        pool = read_run(candidates, skip_bad_lines=skip_bad_lines)
+        run, manifest["counts"], missing = _score_candidates(retriever, asked, pool, context)
+        for what in missing:
+            say(f"{candidates}: {what}")
         run, complete, reason = run.head(depth), True, ""
     write_run(run, output, tag=tag or method, escape_ids=escape_ids)
     manifest["cost"], manifest["complete"] = context.ledger.table(), complete
@@ -245,23 +249,22 @@ def retrieve_run(
 
 
 def _score_candidates(
-    retriever: Retriever, asked: list[Query], candidates: Path, context: Context
-) -> tuple[Run, dict[str, int]]:
-    """Scores of a run's documents, and how many queries and documents were not found; says so too."""
-    from sleuth.data.readers import read_run
+    retriever: Retriever, asked: list[Query], pool: Run, context: Context
+) -> tuple[Run, dict[str, int], list[str]]:
+    """Scores of a run's documents; how many queries and documents were not found, as counts and in words."""
     from sleuth.types import Run
 
-    pool = read_run(candidates)
     within = [query for query in asked if query.query_id in pool]
     allowed = {query.query_id: pool[query.query_id].without(query.excluded_ids) for query in within}
     scored = retriever.score(within, Run(allowed), context=context)
     unknown = sum(map(len, allowed.values())) - sum(map(len, scored.values()))
     absent = len(asked) - len(within)
+    missing = []
     if unknown:
-        say(f"{unknown:,} documents of {candidates} are not in the index and were left out")
+        missing.append(f"{unknown:,} documents of it are not in the index and were left out")
     if absent:
-        say(f"{absent:,} of {len(asked):,} queries have no candidates in {candidates}")
-    return scored, {"queries_not_in_candidates": absent, "candidates_not_in_index": unknown}
+        missing.append(f"{absent:,} of {len(asked):,} queries have no candidates")
+    return scored, {"queries_not_in_candidates": absent, "candidates_not_in_index": unknown}, missing
 
 
 def _is_setting(value: Any) -> bool:

@@ -15,7 +15,8 @@ from sleuth.prompts.render import render_prompt
 from sleuth.prompts.template import ReplyKind, Template, list_templates, load_template
 from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy, bad_reply, counts_of, note_of
 from sleuth.rerank.forcing import closed_thought, opened_thought
-from sleuth.rerank.parts import Again, Case
+from sleuth.rerank.parts import Again, Case, Verdict
+from sleuth.rerank.verdicts import no_verdict, score_verdict
 
 __all__ = ["Asking", "Facts"]
 
@@ -281,7 +282,9 @@ class Asking:
             counts["unknown_task"] = 1
         keys = [request.digest(self.backend.identity) for request in requests]
         note = note_of(answers, replies, keys)
-        passages: list[tuple[str, Passage]] = [(doc.doc_id, self.maker.of(doc)) for doc in case.docs]
+        passages: list[tuple[str, Passage]] = [
+            (doc.doc_id, _cut(self.maker.of(doc), case.longest)) for doc in case.docs
+        ]
         for name, ids in (
             ("truncated", [doc_id for doc_id, passage in passages if passage.truncated]),
             ("neutralized", [doc_id for doc_id, passage in passages if passage.neutralized]),
@@ -289,6 +292,32 @@ class Asking:
             if ids:
                 counts[name], note[name] = len(ids), ids
         return Facts(counts, note)
+
+    def one_score(
+        self,
+        case: Case,
+        requests: Sequence[ChatRequest],
+        replies: Sequence[Reply],
+        answer: Answer,
+        *,
+        score: float | None,
+        note: Mapping[str, Any],
+    ) -> Verdict | Again:
+        """What follows for a pointwise judge that asks once about one document.
+
+        Args:
+            case, requests, replies: As given to `ChatJudge.read`.
+            answer: How well the reply could be read.
+            score: What it says; None where it says nothing.
+            note: What the judge adds to the trace.
+        """
+        facts = self.settle(case, requests, replies, [answer])
+        if isinstance(facts, Again):
+            return facts
+        whole = {**facts.note, **note}
+        if score is None or not self.usable(answer):
+            return no_verdict(1, counts=facts.counts, note=whole, scored=True)
+        return score_verdict([score], counts=facts.counts, note=whole)
 
     def usable(self, answer: Answer) -> bool:
         """Whether an answer that is not asked again about may be used: a bad one only after a retry, and never one

@@ -15,7 +15,6 @@ from sleuth.rerank.answers import Answer, BadReplyPolicy, TooLongPolicy
 from sleuth.rerank.asking import Asking
 from sleuth.rerank.label_scores import one_token_spellings, shares_of
 from sleuth.rerank.parts import Again, Case, Verdict, VerdictKind
-from sleuth.rerank.verdicts import no_verdict, score_verdict
 from sleuth.types import Scale
 
 __all__ = ["Graded"]
@@ -125,13 +124,7 @@ class Graded:
             if shares.known:
                 score = sum(grade * share for grade, share in zip(self._grades, shares.values, strict=True))
                 note["shares"] = [round(share, 6) for share in shares.values]
-        facts = self.asking.settle(case, requests, replies, [answer])
-        if isinstance(facts, Again):
-            return facts
-        note = {**facts.note, **note}
-        if score is None or not self.asking.usable(answer):
-            return no_verdict(1, counts=facts.counts, note=note, scored=True)
-        return score_verdict([score], counts=facts.counts, note=note)
+        return self.asking.one_score(case, requests, replies, answer, score=score, note=note)
 
     def settings(self) -> dict[str, Any]:
         """What a manifest records; JSON-like."""

@@ -16,6 +16,7 @@ import numpy as np
 from sleuth.context import Context
 from sleuth.errors import UsageError
 from sleuth.rerank.driver import Walk, drive
+from sleuth.rerank.faults import judge_faults
 from sleuth.rerank.parts import Order, Task
 from sleuth.rerank.strategy import Strategy
 from sleuth.stages import DocStore, StageResult
@@ -25,8 +26,6 @@ __all__ = ["given_lists", "make_walks", "read_query", "rerank_run"]
 
 log = logging.getLogger(__name__)
 
-MOSTLY = 0.9
-"""Share of comparisons without a readable answer, or with the order as given, that a user is warned about (ours)."""
 FIRST = "retrieve"
 """The name under which the scores that a first reranker finds stay in `parts`."""
 
@@ -63,23 +62,18 @@ def rerank_run(
     counts["serial_depth"] = max((walk.waited for walk in walks), default=0)
     if reason:
         counts["unfinished_queries"] = sum(not walk.ended for walk in walks)
-    if (lost := counts["fallback"]) and lost >= MOSTLY * counts["comparisons"]:
-        log.warning("%s: no answer could be read for %d of %d comparisons", stage, lost, counts["comparisons"])
-    if (same := counts["identity"]) and same >= MOSTLY * counts["comparisons"]:
-        log.warning("%s: %d of %d answers return the order as given", stage, same, counts["comparisons"])
+    for fault in judge_faults(counts):
+        log.warning("%s: %s", stage, fault)
     ranked = dict(given) | {
         walk.query.query_id: _ranking(given[walk.query.query_id], walk.order, stage) for walk in walks
     }
-    truncations = {}
-    for name in ("truncated", "neutralized"):  # judges count a document in every comparison; here it counts once
-        counts.pop(name, None)
-        if docs_named := {doc_id for walk in walks for event in walk.trace for doc_id in event.get(name, ())}:
-            truncations[name] = len(docs_named)
-    counts["neutralized"] = truncations.pop("neutralized", 0)
+    counts["neutralized"] = _docs_noted(walks, "neutralized")
+    del counts["truncated"]
+    cut = _docs_noted(walks, "truncated")
     return StageResult(
         Run({query.query_id: ranked[query.query_id] for query in queries}, name=run.name),
         counts={name: n for name, n in counts.items() if n or name == "serial_depth"},
-        truncations=truncations,
+        truncations={"truncated": cut} if cut else {},
         trace={walk.query.query_id: walk.trace for walk in walks},
         complete=not reason,
         reason=reason,
@@ -155,6 +149,11 @@ def _candidates_of(query: Query, run: Run) -> Ranking:
         return Ranking((), (), scale="rank")
     ranking = ranking.without(query.excluded_ids)
     return ranking if FIRST in ranking.parts else ranking.with_part(FIRST)
+
+
+def _docs_noted(walks: Sequence[Walk], name: str) -> int:
+    """Documents that a verdict's note names; a judge counts one in every comparison, here it counts once."""
+    return len({doc_id for walk in walks for event in walk.trace for doc_id in event.get(name, ())})
 
 
 def _prior(head: Ranking) -> tuple[float, ...] | None:

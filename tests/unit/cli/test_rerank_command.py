@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sleuth.cli.judge_warnings import judge_faults
 from sleuth.cli.rerank_command import parse_budget
 from sleuth.data.readers import read_run
 from sleuth.errors import UsageError
 from sleuth.manifest import file_sha256
 from sleuth.prompts.template import template_source
+from sleuth.rerank.faults import judge_faults
 
 Call = Callable[..., Any]
 
@@ -328,3 +328,21 @@ def test_search_flags_beat_the_recipe(sleuth: Call, work: Path, index: Path) -> 
     (work / "r.toml").write_text(RECIPE + '\n[retrieve]\nmethod = "dense"\n')
     assert "no vectors" in sleuth("search", index, "x", "--recipe", work / "r.toml", code=2).stderr
     sleuth("search", index, "passage", "--recipe", work / "r.toml", "--method", "bm25")
+
+
+def test_every_command_that_reads_runs_can_skip_bad_lines() -> None:
+    """An error names the flag, so the command must have it."""
+    import typer.main
+
+    from sleuth.cli.app import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name in ("rerank", "fuse", "diff", "retrieve", "evaluate", "index"):
+        assert any("--skip-bad-lines" in parameter.opts for parameter in commands[name].params), name
+
+
+def test_a_budget_of_nan_is_refused() -> None:
+    from sleuth.errors import UsageError
+
+    with pytest.raises(UsageError, match="money=nan"):
+        parse_budget("money=nan")

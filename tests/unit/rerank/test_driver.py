@@ -298,7 +298,7 @@ def test_calls_of_an_unfinished_step_count_as_waited_for() -> None:
 def test_a_stage_that_reads_nothing_says_so(caplog: pytest.LogCaptureFixture) -> None:
     queries, run, docs = world(2)
     Windows(FakeJudge(FakeBackend(lambda _: "bad"))).rerank(queries, run, docs)
-    assert "no answer could be read for 6 of 6 comparisons" in caplog.text
+    assert "no answer could be read: 6 of 6 comparisons" in caplog.text
 
 
 def test_equal_runs_write_equal_traces(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_all_passages_are_cut_to_one_length_until_it_fits() -> None:
     result = sleuth.SlidingWindow(judge).rerank([Query("q", "?")], RUN, DOCS)
     assert result.run["q"].doc_ids == ("short", "long")
     assert result.counts["cut"] == 2 and len(seen) == 3
+    assert result.truncations == {"truncated": 1}
     assert seen[0] - seen[1] == 2_000 and seen[1] - seen[2] == 1_000  # 4,000, 2,000, 1,000; the short one stays whole
 
 
